@@ -1,0 +1,97 @@
+package testbed
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Kcat runs kcat to its end and returns its standard output.
+func Kcat(t testing.TB, stdin string, args ...string) string {
+	t.Helper()
+	Require(t, "kcat")
+	return Output(t, stdin, "kcat", args...)
+}
+
+// KafkaTool runs a tool of Apache Kafka (version 2.8, 3.9 or 4.3) to its end
+// and returns its standard output.
+func KafkaTool(t testing.TB, version, stdin, tool string, args ...string) string {
+	t.Helper()
+	Require(t, "kafka-"+version)
+	return Output(t, stdin, script("run"), append([]string{"kafka-tool", version, tool}, args...)...)
+}
+
+// ZooKeeper starts Apache ZooKeeper and returns its address.
+func ZooKeeper(t testing.TB) string {
+	t.Helper()
+	Require(t, "zookeeper")
+	port := FreePort(t)
+	addr := "127.0.0.1:" + strconv.Itoa(port)
+	p := Start(t, nil, script("run"), "zookeeper", t.TempDir(), strconv.Itoa(port))
+	p.Until(t, "ZooKeeper answers", func() bool { return Answers(addr) })
+	return addr
+}
+
+// Kafka starts an Apache Kafka broker, 3.9 on a ZooKeeper of its own or 4.3
+// alone, with further lines of server.properties, and returns its address.
+func Kafka(t testing.TB, version string, properties ...string) string {
+	t.Helper()
+	Require(t, "kafka-"+version)
+	var env []string
+	if version != "4.3" {
+		env = append(env, "ZOOKEEPER="+ZooKeeper(t))
+	}
+	port := FreePort(t)
+	addr := "127.0.0.1:" + strconv.Itoa(port)
+	args := append([]string{"kafka", version, t.TempDir(), strconv.Itoa(port), "0"}, properties...)
+	p := Start(t, env, script("run"), args...)
+	p.Until(t, "Kafka answers", func() bool { return Answers(addr) })
+	return addr
+}
+
+// HDFS starts a NameNode and DataNodes and returns the address of the
+// NameNode's RPC port and that of its HTTP port.
+func HDFS(t testing.TB, dataNodes int) (rpc, http string) {
+	t.Helper()
+	Require(t, "hdfs")
+	rpcPort, httpPort := FreePort(t), FreePort(t)
+	p := Start(t, nil, script("run"), "hdfs", t.TempDir(), strconv.Itoa(rpcPort), strconv.Itoa(httpPort), strconv.Itoa(dataNodes))
+	p.Until(t, "HDFS is ready", func() bool { return strings.Contains(p.Stdout(), "hdfs ready") })
+	return fmt.Sprintf("127.0.0.1:%d", rpcPort), fmt.Sprintf("127.0.0.1:%d", httpPort)
+}
+
+// Python runs a Python program that may import duckdb and pyarrow, and returns
+// its standard output.
+func Python(t testing.TB, program string, args ...string) string {
+	t.Helper()
+	Require(t, "python")
+	return Output(t, "", python(), append([]string{"-c", program}, args...)...)
+}
+
+// Binary builds leat once per test process and returns its path.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// build makes a binary of its own and renames it, so that several test
+// processes may build at the same time.
+var build = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(Root(), "dist", "leat-test")
+	fresh := fmt.Sprintf("%s-%d", path, os.Getpid())
+	cmd := exec.Command("go", "build", "-o", fresh, "./cmd/leat")
+	cmd.Dir = Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build ./cmd/leat: %w\n%s", err, out)
+	}
+	return path, os.Rename(fresh, path)
+})
