@@ -1,0 +1,64 @@
+package api
+
+import (
+	"errors"
+	"github.com/leatstream/leat/broker/coordinator/group"
+	"github.com/leatstream/leat/broker/record"
+	"github.com/leatstream/leat/broker/replica"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// The internal topics: clients may read them, and only coordinators write them.
+const (
+	offsetsTopic      = group.OffsetsTopic
+	transactionsTopic = "__transaction_state"
+)
+
+// isInternal reports whether a topic belongs to a coordinator.
+func isInternal(name string) bool { return name == offsetsTopic || name == transactionsTopic }
+
+// errTopicDenied is the answer for a topic that the client has no right to.
+var errTopicDenied = refuse(kerr.TopicAuthorizationFailed, "not authorized for this topic")
+
+// missing is the error of a topic that is not there: another one when there
+// never can be a topic of that name.
+func missing(name string) error {
+	if err := validTopic(name); err != nil {
+		return err
+	}
+	return refuse(kerr.UnknownTopicOrPartition, "topic %q does not exist", name)
+}
+
+// maxTopicName bounds the length of a topic's name in bytes.
+const maxTopicName = 249
+
+// validTopic says whether name can be a topic's.
+func validTopic(name string) error {
+	switch {
+	case name == "":
+		return refuse(kerr.InvalidTopicException, "the name of a topic cannot be empty")
+	case name == "." || name == "..":
+		return refuse(kerr.InvalidTopicException, "a topic cannot be called %q", name)
+	case len(name) > maxTopicName:
+		return refuse(kerr.InvalidTopicException, "a topic name of %d characters is longer than %d", len(name), maxTopicName)
+	}
+	for i := range len(name) {
+		if c := name[i]; !alphanumeric(c) && c != '.' && c != '_' && c != '-' {
+			return refuse(kerr.InvalidTopicException, "topic name %q holds more than letters, digits, '.', '_' and '-'", name)
+		}
+	}
+	return nil
+}
+
+// notHosted corrects the error of a partition that this broker does not host
+// although the cluster has it: the client must ask its leader.
+func (a *API) notHosted(tp record.TopicPartition, err error) error {
+	if !errors.Is(err, replica.ErrUnknownPartition) {
+		return err
+	}
+	if _, ok := a.Images.Load().Partition(tp.Topic, tp.Partition); ok {
+		return replica.ErrNotLeader
+	}
+	return err
+}

@@ -1,0 +1,26 @@
+// Package commitlog keeps the records of one partition in a folder of segment
+// files, byte for byte as Kafka 3.9 does, and all partitions of a broker in its
+// log directories. FORMAT.md draws the files.
+//
+// Layer: L1, imports broker/record and broker/vfs.
+//
+// A Log is an ordered list of segments; only the last one, the active segment,
+// takes appends. A Manager owns the log directories: locks, checkpoints, opening
+// with recovery, creation, deletion, flushing and retention.
+//
+// Invariants:
+//   - Offsets in a log are dense from batch to batch unless compaction removed
+//     some; base offsets of batches strictly increase.
+//   - StartOffset ≤ recovery point ≤ EndOffset; everything below the recovery
+//     point has been synced.
+//   - A reader sees only batches whose write has completed: the end offset is
+//     published after the bytes are in the file.
+//   - Readers take no lock. The list of segments is immutable and replaced as a
+//     whole; open files are counted, so that a removed segment stays readable
+//     until the last Slice over it is released.
+//   - Producer state changes only after the append that caused it succeeded.
+//   - After a failed sync nothing more is written to that log directory.
+//
+// Goroutines: Manager.Run owns one scheduler and one worker per log directory;
+// opening uses a bounded number that end before it returns. A Log owns none.
+package commitlog

@@ -1,0 +1,55 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/leatstream/leat/broker/record"
+)
+
+var (
+	// ErrOffsetOutOfRange says that an offset is below the start or above the end.
+	ErrOffsetOutOfRange = errors.New("commitlog: offset out of range")
+	// ErrCorruptBatch says that framing or checksum of a batch is wrong.
+	ErrCorruptBatch = record.ErrCorruptBatch
+	// ErrInvalidRecord says that a batch is intact but breaks a rule;
+	// *record.InvalidError may carry the records concerned.
+	ErrInvalidRecord = record.ErrInvalidRecord
+	// ErrInvalidTimestamp says that a timestamp is outside the topic's bounds.
+	ErrInvalidTimestamp = record.ErrInvalidTimestamp
+	// ErrUnsupportedFormat says that a batch is of message format 0 or 1.
+	ErrUnsupportedFormat = record.ErrUnsupportedFormat
+	// ErrUnsupportedCompression names an unknown codec.
+	ErrUnsupportedCompression = record.ErrUnsupportedCompression
+	// ErrMessageTooLarge says that a batch is larger than max.message.bytes.
+	ErrMessageTooLarge = errors.New("commitlog: batch is larger than max.message.bytes")
+	// ErrRecordListTooLarge says that an append is larger than a segment.
+	ErrRecordListTooLarge = errors.New("commitlog: append is larger than segment.bytes")
+	// ErrOutOfOrderSequence says that a producer's batch leaves a gap or comes back too late.
+	ErrOutOfOrderSequence = errors.New("commitlog: out of order sequence number")
+	// ErrDuplicateSequence marks a batch that was appended before. It stays
+	// inside the package: AppendInfo.Duplicate tells the caller.
+	ErrDuplicateSequence = errors.New("commitlog: duplicate sequence number")
+	// ErrInvalidProducerEpoch says that a newer producer with the same id has written.
+	ErrInvalidProducerEpoch = errors.New("commitlog: invalid producer epoch")
+	// ErrInvalidTxnState says that a plain batch came inside a transaction.
+	ErrInvalidTxnState = errors.New("commitlog: invalid transaction state")
+	// ErrCoordinatorFenced says that a marker came from an old coordinator.
+	ErrCoordinatorFenced = errors.New("commitlog: transaction coordinator fenced")
+	// ErrStorage says that the log directory is off line; it wraps the cause.
+	ErrStorage = errors.New("commitlog: storage error")
+	// ErrNoSpace says that the volume is full. Nothing was appended, the log is
+	// readable, and a later append succeeds once there is space. It is also an
+	// ErrStorage for whoever needs no distinction; the directory stays on line.
+	ErrNoSpace = fmt.Errorf("%w: no space left on the volume", ErrStorage)
+	// ErrClosed says that the log was closed or deleted.
+	ErrClosed = errors.New("commitlog: log is closed")
+	// ErrLogExists says that a log is already there.
+	ErrLogExists = errors.New("commitlog: log exists")
+	// ErrUnknownLog says that there is no such log.
+	ErrUnknownLog = errors.New("commitlog: no such log")
+	// ErrInconsistentTopicID says that a folder belongs to another topic of the same name.
+	ErrInconsistentTopicID = errors.New("commitlog: topic id differs from the one on disk")
+	// ErrCorruptFile says that a checkpoint, snapshot or index file cannot be read.
+	ErrCorruptFile = errors.New("commitlog: corrupt file")
+)

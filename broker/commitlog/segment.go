@@ -1,0 +1,350 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/leatstream/leat/broker/record"
+	"github.com/leatstream/leat/broker/vfs"
+)
+
+// The suffixes of a segment's files.
+const (
+	logSuffix      = ".log"
+	indexSuffix    = ".index"
+	timeSuffix     = ".timeindex"
+	txnSuffix      = ".txnindex"
+	snapshotSuffix = ".snapshot"
+	deletedSuffix  = ".deleted"
+	cleanedSuffix  = ".cleaned"
+	swapSuffix     = ".swap"
+)
+
+// preallocateStep is how much is reserved ahead of the end, in bytes.
+const preallocateStep = 16 << 20
+
+// fileName gives the name of a segment's file: 20 digits and a suffix.
+func fileName(base int64, suffix string) string { return fmt.Sprintf("%020d%s", base, suffix) }
+
+// folder is a log's folder, whose path changes when the log is deleted.
+type folder struct {
+	fs   vfs.FS
+	path atomic.Pointer[string]
+}
+
+func newFolder(fsys vfs.FS, path string) *folder {
+	f := &folder{fs: fsys}
+	f.path.Store(&path)
+	return f
+}
+
+func (f *folder) name(file string) string { return filepath.Join(*f.path.Load(), file) }
+
+// segment is a run of batches in one log file, with its indexes.
+//
+// One writer (the log's mutex) and any number of readers. Fields without
+// atomics belong to the writer, but the indexes and the file of a segment that
+// was opened lazily are loaded by whoever comes first, under openMu.
+type segment struct {
+	base int64
+	dir  *folder
+
+	size  atomic.Int64 // bytes of whole batches; published after they are written
+	file  atomic.Pointer[handle]
+	tail  atomic.Pointer[tail] // nil once sealed
+	maxTS atomic.Int64         // largest timestamp, -1 if there is none
+	maxAt atomic.Int64         // last offset of the first batch that has it
+
+	openMu  sync.Mutex
+	closed  bool
+	loaded  atomic.Bool // indexes and maxTS are in memory
+	offsets index[offsetEntry]
+	times   index[timeEntry]
+	txns    txnIndex
+
+	indexed   int64 // position of the newest offset index entry, 0 if none
+	firstTS   int64 // largest timestamp of the first append, -1 if unknown
+	created   int64 // ms; age of a segment whose records have no timestamps
+	jitter    int64 // ms off segment.ms
+	allocated int64 // bytes reserved in the file
+	unsynced  bool  // sealed, and its index files were not synced yet
+}
+
+func newSegment(dir *folder, base int64) *segment {
+	s := &segment{base: base, dir: dir, firstTS: -1}
+	s.maxTS.Store(-1)
+	s.maxAt.Store(base)
+	return s
+}
+
+func (s *segment) path(suffix string) string { return s.dir.name(fileName(s.base, suffix)) }
+
+// create makes the files of a new, empty active segment.
+func (s *segment) create(now int64) error {
+	f, err := s.dir.fs.OpenFile(s.path(logSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	for _, suffix := range [...]string{indexSuffix, timeSuffix} {
+		x, err := s.dir.fs.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+		if err == nil {
+			err = x.Close()
+		}
+		if err != nil {
+			f.Close()
+			_ = s.dir.fs.Remove(s.path(logSuffix))
+			return err
+		}
+	}
+	s.file.Store(newHandle(f))
+	s.offsets.set(nil, 0)
+	s.times.set(nil, 0)
+	s.txns.set(nil)
+	s.loaded.Store(true)
+	s.created = now
+	s.tail.Store(&tail{})
+	return nil
+}
+
+// acquire gives the open file with one more user.
+func (s *segment) acquire() (*handle, error) {
+	if h := s.file.Load(); h != nil && h.acquire() {
+		return h, nil
+	}
+	s.openMu.Lock()
+	defer s.openMu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	if h := s.file.Load(); h != nil && h.acquire() {
+		return h, nil
+	}
+	f, err := s.dir.fs.OpenFile(s.path(logSuffix), os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	h := newHandle(f)
+	h.acquire()
+	s.file.Store(h)
+	return h, nil
+}
+
+// close gives up the segment's own use of the file; slices in flight keep theirs.
+func (s *segment) close() error {
+	s.openMu.Lock()
+	defer s.openMu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	if h := s.file.Swap(nil); h != nil {
+		return h.release()
+	}
+	return nil
+}
+
+// rel makes an offset relative; the caller keeps it within 31 bits.
+func (s *segment) rel(offset int64) uint32 { return uint32(offset - s.base) }
+
+// holds tells whether offset can be written relative to this segment.
+func (s *segment) holds(offset int64) bool { return offset-s.base <= math.MaxInt32 }
+
+// load brings the indexes of a segment into memory, rebuilding what is missing
+// or damaged.
+func (s *segment) load(interval int32) error {
+	if s.loaded.Load() {
+		return nil
+	}
+	s.openMu.Lock()
+	closed := s.closed
+	s.openMu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	h, err := s.acquire()
+	if err != nil {
+		return err
+	}
+	defer h.release()
+	s.openMu.Lock()
+	defer s.openMu.Unlock()
+	if s.loaded.Load() {
+		return nil
+	}
+	if err := s.txns.load(s.dir.fs, s.path(txnSuffix), s.base); err != nil {
+		return err
+	}
+	if err := s.readIndexes(); err != nil {
+		if !errors.Is(err, ErrCorruptFile) && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := s.rebuild(h.f, interval); err != nil {
+			return err
+		}
+	}
+	s.offsets.seal()
+	s.times.seal()
+	s.loaded.Store(true)
+	return nil
+}
+
+// readIndexes loads both index files as they are and checks them against the
+// size of the log file.
+func (s *segment) readIndexes() error {
+	size := s.size.Load()
+	offsets, err := readIndex(s.dir.fs, s.path(indexSuffix), 1<<30, func(prev *offsetEntry, e offsetEntry) bool {
+		return e.pos > 0 && int64(e.pos) < size && (prev == nil || e.rel > prev.rel && e.pos > prev.pos)
+	})
+	if err != nil {
+		return err
+	}
+	times, err := readIndex(s.dir.fs, s.path(timeSuffix), 1<<30, func(prev *timeEntry, e timeEntry) bool {
+		return e.ts >= 0 && e.rel <= math.MaxInt32 && (prev == nil || e.ts > prev.ts && e.rel >= prev.rel)
+	})
+	if err != nil {
+		return err
+	}
+	if len(times) == 0 && size > 0 {
+		return ErrCorruptFile // a closed segment always has its largest timestamp here
+	}
+	s.offsets.set(offsets, len(offsets))
+	s.times.set(times, len(times))
+	if n := len(offsets); n > 0 {
+		s.indexed = int64(offsets[n-1].pos)
+	}
+	if n := len(times); n > 0 {
+		s.maxTS.Store(times[n-1].ts)
+		s.maxAt.Store(s.base + int64(times[n-1].rel))
+	}
+	return nil
+}
+
+// rebuild makes the indexes of an intact log file anew.
+func (s *segment) rebuild(f vfs.File, interval int32) error {
+	s.resetIndexes()
+	sc := newScanner(f, 0, s.size.Load(), headerChunk)
+	defer sc.free()
+	for {
+		b, size, err := sc.header()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Name(), err)
+		}
+		s.note(b, sc.pos, interval)
+		sc.skip(size)
+	}
+	s.closeTimes()
+	return s.flushIndexes(false)
+}
+
+// resetIndexes empties offset and time index.
+func (s *segment) resetIndexes() {
+	s.offsets.set(nil, 0)
+	s.times.set(nil, 0)
+	s.offsets.stale, s.times.stale = true, true
+	s.indexed, s.firstTS = 0, -1
+	s.maxTS.Store(-1)
+	s.maxAt.Store(s.base)
+}
+
+// note takes a batch at position pos into the indexes. Both ways that a batch
+// gets here, append and rebuild, give the same index.
+func (s *segment) note(b record.Batch, pos int64, interval int32) {
+	last := b.LastOffset()
+	if ts := b.MaxTimestamp(); ts > s.maxTS.Load() {
+		s.maxTS.Store(ts)
+		s.maxAt.Store(last)
+	}
+	if pos == 0 {
+		s.firstTS = b.MaxTimestamp()
+	}
+	if pos-s.indexed > int64(interval) {
+		s.offsets.append(offsetEntry{s.rel(last), uint32(pos)})
+		s.closeTimes()
+		s.indexed = pos
+	}
+}
+
+// closeTimes appends the largest timestamp so far to the time index.
+func (s *segment) closeTimes() {
+	ts := s.maxTS.Load()
+	if last, ok := s.times.last(); ts >= 0 && (!ok || ts > last.ts) {
+		s.times.append(timeEntry{ts, s.rel(s.maxAt.Load())})
+	}
+}
+
+func (s *segment) flushIndexes(sync bool) error {
+	err := s.offsets.flush(s.dir.fs, s.path(indexSuffix), sync)
+	return errors.Join(err, s.times.flush(s.dir.fs, s.path(timeSuffix), sync))
+}
+
+// full tells whether an index has reached segment.index.bytes; the time index
+// keeps a place for the last entry.
+func (s *segment) full(maxBytes int32) bool {
+	return s.offsets.len() >= int(maxBytes)/8 || s.times.len() >= int(maxBytes)/12-1
+}
+
+// located is a batch found in a segment.
+type located struct {
+	pos  int64
+	size int // 0: not read
+	base int64
+}
+
+// locate finds the first batch whose last offset is ≥ offset. ok is false when
+// the segment ends before it.
+func (s *segment) locate(f vfs.File, offset, size int64, interval int32) (at located, ok bool, err error) {
+	rel := s.rel(min(offset, s.base+math.MaxInt32))
+	var from offsetEntry
+	if t := s.tail.Load(); t != nil {
+		e, found := t.floor(rel)
+		if found && e.rel == rel && int64(e.pos) < size {
+			return located{pos: int64(e.pos), base: offset}, true, nil
+		}
+		if found && int64(e.pos) < size {
+			from = e
+		}
+	}
+	if from.pos == 0 {
+		if err := s.load(interval); err != nil {
+			return at, false, err
+		}
+		if e, found, err := s.offsets.floor(s.dir.fs, s.path(indexSuffix), int64(rel)); err != nil {
+			return at, false, err
+		} else if found && int64(e.pos) < size {
+			from = e
+		}
+	}
+	sc := newScanner(f, int64(from.pos), size, headerChunk)
+	defer sc.free()
+	for {
+		b, n, err := sc.header()
+		if err == io.EOF {
+			return at, false, nil
+		}
+		if err != nil {
+			return at, false, fmt.Errorf("%s: %w", f.Name(), err)
+		}
+		if b.LastOffset() >= offset {
+			return located{pos: sc.pos, size: n, base: b.BaseOffset()}, true, nil
+		}
+		sc.skip(n)
+	}
+}
+
+// ownedSize is the size of the batch at pos.
+func batchSizeAt(f vfs.File, pos, end int64) (int, error) {
+	sc := newScanner(f, pos, end, record.HeaderSize)
+	defer sc.free()
+	_, size, err := sc.header()
+	return size, err
+}

@@ -1,0 +1,104 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/leatstream/leat/broker/metadata"
+)
+
+// ErrConfig says that a broker cannot be built from its configuration.
+var ErrConfig = errors.New("broker configuration")
+
+// Config is all that a broker is told. The zero value is a broker as Kafka's
+// defaults make it.
+type Config struct {
+	// DataDir, if set, is the folder of a broker that needs no other settings:
+	// it is broker 0, its log directory is DataDir/log, and its tree of znodes
+	// lies in DataDir/coordination. Properties overrule each of these.
+	DataDir string
+	// CoordinationDir is the folder of the embedded tree. Empty: DataDir/coordination,
+	// or else a folder beside the first log directory, called like it with
+	// "-coordination" at the end.
+	CoordinationDir string
+	// Properties are the keys of a server.properties. Keys that are not known
+	// are ignored, with a warning.
+	Properties map[string]string
+	// LogLevel, if not nil, is the level of the logger given to New: clients
+	// can read and change it as the configuration of the broker's logger.
+	LogLevel *slog.LevelVar
+}
+
+// The keys whose defaults DataDir changes.
+const (
+	keyBrokerID = "broker.id"
+	keyLogDir   = "log.dir"
+	keyLogDirs  = "log.dirs"
+)
+
+// properties returns the properties with DataDir's defaults.
+func (c Config) properties() map[string]string {
+	p := maps.Clone(c.Properties)
+	if p == nil {
+		p = make(map[string]string)
+	}
+	if c.DataDir == "" {
+		return p
+	}
+	if _, ok := p[keyBrokerID]; !ok {
+		p[keyBrokerID] = "0"
+	}
+	if p[keyLogDir] == "" && p[keyLogDirs] == "" {
+		p[keyLogDirs] = filepath.Join(c.DataDir, "log")
+	}
+	return p
+}
+
+// coordinationDir returns the folder of the embedded tree.
+func (c Config) coordinationDir(logDirs []string) (string, error) {
+	dir := c.CoordinationDir
+	switch {
+	case dir != "":
+	case c.DataDir != "":
+		dir = filepath.Join(c.DataDir, "coordination")
+	case len(logDirs) > 0:
+		dir = filepath.Clean(logDirs[0]) + "-coordination"
+	}
+	if slices.ContainsFunc(logDirs, func(d string) bool { return within(dir, d) }) {
+		return "", fmt.Errorf("%w: %s lies inside a log directory", ErrConfig, dir)
+	}
+	return dir, nil
+}
+
+// within reports whether path is dir or lies below it.
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// check refuses settings that this broker cannot follow.
+func check(c *metadata.BrokerConfig) error {
+	if len(c.LogDirs) == 0 {
+		return fmt.Errorf("%w: log.dirs is empty", ErrConfig)
+	}
+	if len(c.Listeners) == 0 {
+		return fmt.Errorf("%w: listeners is empty", ErrConfig)
+	}
+	if c.ZooKeeperConnect != "" {
+		return fmt.Errorf("%w: zookeeper.connect is set, but this broker keeps its own tree; leave the key out", ErrConfig)
+	}
+	for _, l := range slices.Concat(c.Listeners, c.AdvertisedListeners) {
+		if l.SecurityProtocol != protocolPlaintext {
+			return fmt.Errorf("%w: listener %s: only the security protocol PLAINTEXT is served", ErrConfig, l.Name)
+		}
+	}
+	return nil
+}
+
+// protocolPlaintext is the security protocol without encryption and
+// authentication.
+const protocolPlaintext int16 = 0

@@ -1,0 +1,16 @@
+// Package record holds record batches of message format 2 as views over bytes:
+// reading their header fields, checking them, walking their records, building
+// new ones. The broker moves batches as opaque bytes; it looks inside only where
+// a check needs it.
+//
+// Layer: L0, imports nothing of the broker.
+//
+// Invariants:
+//   - A Batch returned by Next is exactly one batch: its length field equals
+//     len(batch)-LogOverhead and its magic is 2.
+//   - Every length read from input is checked before it is used or allocated.
+//   - The base offset, the length and the leader epoch lie outside the CRC and
+//     may be patched in place; any other change must end with UpdateCRC.
+//
+// The package owns no goroutine. Codecs and scratch buffers are pooled.
+package record

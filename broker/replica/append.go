@@ -1,0 +1,133 @@
+package replica
+
+import (
+	"errors"
+	"time"
+
+	"github.com/leatstream/leat/broker/commitlog"
+)
+
+// AppendInfo is what the log says about an append.
+type AppendInfo = commitlog.AppendInfo
+
+// Append appends and calls done once: before it returns, or, for AcksAll with
+// several replicas, later on another goroutine. The results are valid until done
+// returns.
+//
+// Batches are checked outside the partition's lock, then numbered and written
+// under it with one write per partition. Readers that the append has satisfied
+// are answered after done, so that the producer does not wait for them.
+func (m *Manager) Append(req *AppendRequest, done func([]AppendResult)) {
+	results := req.Results[:0]
+	if cap(results) < len(req.Entries) {
+		results = make([]AppendResult, 0, len(req.Entries))
+	}
+	results = results[:len(req.Entries)]
+	var w woken
+	var wait *appendPending
+	for i := range req.Entries {
+		results[i] = AppendResult{}
+		info, parked, err := m.appendOne(req, i, &wait, &w)
+		if !parked {
+			results[i] = AppendResult{Err: err, Info: info}
+		}
+	}
+	if wait == nil {
+		done(results)
+		w.run()
+		return
+	}
+	for i := range results {
+		if !wait.parked[i] {
+			wait.results[i] = results[i]
+		}
+	}
+	wait.done = func() { done(wait.results) }
+	wait.arm(req.Timeout, wait.overdue)
+	w.run()
+}
+
+// appendPending is an AcksAll append that waits for followers.
+type appendPending struct {
+	pending
+	results []AppendResult
+	parked  []bool
+	waiters []*appendWaiter
+}
+
+// overdue ends the wait at the deadline.
+func (p *appendPending) overdue() {
+	for _, a := range p.waiters {
+		done := a.settle(ErrTimedOut)
+		a.replica.removeAppend(a)
+		if done != nil {
+			done()
+		}
+	}
+}
+
+func (m *Manager) appendOne(req *AppendRequest, i int, wait **appendPending, w *woken) (info AppendInfo, parked bool, err error) {
+	if req.Acks < AcksAll || req.Acks > 1 {
+		return info, false, ErrInvalidRequiredAcks
+	}
+	e := &req.Entries[i]
+	r, err := m.find(e.TP, e.TopicID)
+	if err != nil {
+		return info, false, err
+	}
+	if req.Origin == OriginClient && r.cfg.Load().Internal {
+		return info, false, ErrInvalidTopic
+	}
+	if err := r.view.Load().leading(e.epoch()); err != nil {
+		return info, false, err
+	}
+	p := m.prepared.Get().(*commitlog.Prepared)
+	defer m.prepared.Put(p)
+	opts := commitlog.AppendOptions{Origin: req.Origin.log(), Now: time.Now().UnixMilli(), DeferFlush: true}
+	if err := r.log.Prepare(p, e.Batches, opts); err != nil {
+		return info, false, m.storage(err)
+	}
+	info, parked, err = r.append(p, e, req.Acks, func() *appendWaiter { return newWaiter(wait, i, len(req.Entries)) }, w)
+	if err == nil && info.FlushDue {
+		// The records are in the log whatever comes of the sync; a failure
+		// takes the directory off line and the client must not be told that
+		// all is well.
+		if syncErr := r.log.Sync(info.LastOffset + 1); syncErr != nil && !parked {
+			err = syncErr
+		}
+	}
+	return info, parked, m.storage(err)
+}
+
+// storage gives errors of a closed or failed log one meaning.
+func (m *Manager) storage(err error) error {
+	if errors.Is(err, commitlog.ErrClosed) {
+		return ErrNotLeader
+	}
+	return err
+}
+
+func (o Origin) log() commitlog.Origin {
+	switch o {
+	case OriginCoordinator:
+		return commitlog.OriginCoordinator
+	case OriginReplication:
+		return commitlog.OriginReplication
+	default:
+		return commitlog.OriginClient
+	}
+}
+
+func newWaiter(wait **appendPending, i, n int) *appendWaiter {
+	if *wait == nil {
+		*wait = &appendPending{pending: pending{left: 1}, results: make([]AppendResult, n), parked: make([]bool, n)}
+	}
+	p := *wait
+	p.mu.Lock() // an earlier part may be settled at the same time
+	p.left++
+	p.mu.Unlock()
+	a := &appendWaiter{part: part{p: &p.pending}, result: &p.results[i]}
+	p.parked[i] = true
+	p.waiters = append(p.waiters, a)
+	return a
+}

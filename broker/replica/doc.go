@@ -1,0 +1,29 @@
+// Package replica leads and follows the partitions that this broker hosts.
+//
+// Layer: L2. It imports commitlog and record and is used by the coordinators
+// and the API handlers.
+//
+// Three types, from the inside out:
+//
+//   - Partition is the pure core: who leads, which replicas are in sync, how far
+//     the log is replicated. It takes an input and the time and gives back
+//     effects; it knows no lock, clock, goroutine or file. The simulation in
+//     sim_test.go runs three of them against lost messages and crashes.
+//   - Replica is one hosted partition: a Partition, its commitlog.Log and one
+//     mutex over both, plus the requests that wait for it.
+//   - Manager holds all Replicas: it applies the controller's requests, serves
+//     produce, fetch and the offset requests, parks what must wait (Pending) and
+//     checkpoints the high watermarks.
+//
+// Invariants:
+//
+//   - the high watermark is never above the log end offset of any member of the
+//     maximal ISR, and never moves back within a leader epoch;
+//   - a parked request completes exactly once: satisfied, at its deadline, or
+//     because the partition's leadership changed;
+//   - no callback runs while a Replica's mutex is held.
+//
+// Goroutines: those of Manager.Run (checkpoints and ISR upkeep) only. Requests
+// run to completion on the goroutine of the caller; what was parked completes on
+// the goroutine that made it complete.
+package replica

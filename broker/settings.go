@@ -1,0 +1,109 @@
+package broker
+
+import (
+	"math"
+	"time"
+
+	"github.com/leatstream/leat/broker/commitlog"
+	"github.com/leatstream/leat/broker/coordinator/group"
+	"github.com/leatstream/leat/broker/metadata"
+	"github.com/leatstream/leat/broker/record"
+	"github.com/leatstream/leat/broker/replica"
+	"github.com/leatstream/leat/broker/server"
+)
+
+// This file translates the resolved configuration into those of the parts.
+
+// logConfig is the part of a topic's configuration that its logs follow.
+func logConfig(t *metadata.TopicConfig) commitlog.Config {
+	c := commitlog.Config{
+		SegmentBytes:           t.SegmentBytes,
+		SegmentMs:              millis(t.SegmentMs),
+		SegmentJitterMs:        millis(t.SegmentJitter),
+		SegmentIndexBytes:      t.SegmentIndexBytes,
+		IndexIntervalBytes:     t.IndexIntervalBytes,
+		FlushMessages:          t.FlushMessages,
+		FlushMs:                millis(t.FlushInterval),
+		RetentionBytes:         t.RetentionBytes,
+		RetentionMs:            t.RetentionMs,
+		FileDeleteDelayMs:      millis(t.FileDeleteDelay),
+		Compact:                t.Compact,
+		Delete:                 t.Delete,
+		DeleteRetentionMs:      millis(t.DeleteRetention),
+		MinCompactionLagMs:     millis(t.MinCompactionLag),
+		MaxCompactionLagMs:     millis(t.MaxCompactionLag),
+		MinCleanableDirtyRatio: t.MinCleanableRatio,
+		MaxMessageBytes:        t.MaxMessageBytes,
+		GzipLevel:              t.GzipLevel,
+		LZ4Level:               t.LZ4Level,
+		ZstdLevel:              t.ZstdLevel,
+		TimestampBeforeMaxMs:   millis(t.TimestampBeforeMax),
+		TimestampAfterMaxMs:    millis(t.TimestampAfterMax),
+		Preallocate:            t.Preallocate,
+	}
+	if t.TimestampType == record.LogAppendTime.String() {
+		c.TimestampType = record.LogAppendTime
+	}
+	codec, err := record.ParseCompression(t.CompressionType)
+	c.Compression, c.KeepCompression = codec, err != nil // "producer" is no codec
+	return c
+}
+
+// millis is d in ms; what is too long for a Duration stays unlimited.
+func millis(d time.Duration) int64 {
+	if d == math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return d.Milliseconds()
+}
+
+// topicConfig is the part of a topic's configuration that its replicas follow.
+func topicConfig(name string, t *metadata.TopicConfig) replica.TopicConfig {
+	return replica.TopicConfig{
+		MinISR:                t.MinInSyncReplicas,
+		Internal:              name == group.OffsetsTopic,
+		Delete:                t.Delete,
+		Compact:               t.Compact,
+		UncleanLeaderElection: t.UncleanLeaderElection,
+		Log:                   logConfig(t),
+	}
+}
+
+func groupConfig(c *metadata.BrokerConfig) group.Config {
+	return group.Config{
+		Partitions:             c.OffsetsTopicPartitions,
+		InitialRebalanceDelay:  c.GroupInitialRebalanceDelay,
+		MinSessionTimeout:      c.GroupMinSessionTimeout,
+		MaxSessionTimeout:      c.GroupMaxSessionTimeout,
+		MaxSize:                int(c.GroupMaxSize),
+		OffsetMetadataMaxBytes: int(c.OffsetMetadataMaxBytes),
+		OffsetsRetention:       c.OffsetsRetention,
+		RetentionCheckInterval: c.OffsetsRetentionCheckInterval,
+		CommitTimeout:          c.OffsetCommitTimeout,
+	}
+}
+
+// The keys of the socket buffers.
+const (
+	keySendBuffer    = "socket.send.buffer.bytes"
+	keyReceiveBuffer = "socket.receive.buffer.bytes"
+)
+
+// serverConfig is the part of the configuration that the connections follow.
+// Socket buffers are set only where the configuration names them: the system
+// adapts its own to the connection, which Kafka's small defaults would stop.
+func serverConfig(c *metadata.BrokerConfig, properties map[string]string) server.Config {
+	s := server.Config{
+		MaxRequestBytes:     int(c.SocketRequestMaxBytes),
+		MaxConnections:      int(c.MaxConnections),
+		MaxConnectionsPerIP: int(c.MaxConnectionsPerIP),
+		MaxIdle:             c.ConnectionsMaxIdle,
+	}
+	if _, ok := properties[keySendBuffer]; ok {
+		s.SendBuffer = max(0, int(c.SocketSendBufferBytes))
+	}
+	if _, ok := properties[keyReceiveBuffer]; ok {
+		s.ReceiveBuffer = max(0, int(c.SocketReceiveBufferBytes))
+	}
+	return s
+}

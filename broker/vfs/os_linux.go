@@ -1,0 +1,34 @@
+package vfs
+
+import (
+	"errors"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+)
+
+// Datasync implements File with fdatasync(2).
+func (o *osFile) Datasync() error {
+	for {
+		err := unix.Fdatasync(int(o.fd))
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return &fs.PathError{Op: "fdatasync", Path: o.f.Name(), Err: err}
+		}
+	}
+}
+
+// Preallocate implements File with fallocate(2), keeping the size.
+func (o *osFile) Preallocate(offset, length int64) error {
+	for {
+		err := unix.Fallocate(int(o.fd), unix.FALLOC_FL_KEEP_SIZE, offset, length)
+		switch {
+		case err == nil, errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
+			return nil
+		case !errors.Is(err, unix.EINTR):
+			return &fs.PathError{Op: "fallocate", Path: o.f.Name(), Err: err}
+		}
+	}
+}

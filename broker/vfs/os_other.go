@@ -1,0 +1,9 @@
+//go:build !linux
+
+package vfs
+
+// Datasync implements File.
+func (o *osFile) Datasync() error { return o.f.Sync() }
+
+// Preallocate implements File; other systems have no call that keeps the size.
+func (o *osFile) Preallocate(offset, length int64) error { return nil }
