@@ -31,14 +31,15 @@ type Broker struct {
 	reg   prometheus.Registerer
 	ready chan struct{} // closed when clients are served
 
+	configs  *metadata.Configs
+	settings *metadata.BrokerConfig // as given; for what may change see configs
+
 	// What follows is set by the steps of start, each before the steps that use
 	// it, and read by others only after ready.
-	settings  *metadata.BrokerConfig // as given; for what may change see configs
 	id        int32
 	clusterID string
 	epoch     int64             // of the registration; -1 before
 	tree      coordination.Tree // this broker's session
-	configs   *metadata.Configs
 	images    *metadata.Cache
 	logs      *commitlog.Manager
 	replicas  *replica.Manager
@@ -62,8 +63,11 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Broker, erro
 	if err := check(settings); err != nil {
 		return nil, err
 	}
+	for _, key := range configs.Unknown() {
+		log.Warn("a key of the configuration is not known and has no effect", "key", key.Name, "meant", key.Nearest)
+	}
 	return &Broker{
-		cfg: cfg, log: log, reg: reg, settings: settings,
+		cfg: cfg, log: log, reg: reg, configs: configs, settings: settings,
 		id: unknownID, epoch: noEpoch,
 		ready: make(chan struct{}), failedDirs: make(map[string]bool),
 	}, nil
@@ -99,7 +103,10 @@ func (b *Broker) Run(ctx context.Context) error {
 	err := b.start(life)
 	if err == nil {
 		close(b.ready)
-		err = life.wait()
+		<-life.ctx.Done()
+	}
+	if life.ctx.Err() != nil {
+		err = life.cause() // what a step says when it is interrupted does not matter
 	}
 	if err != nil {
 		b.log.Error("broker ends", "broker", b.id, "err", err)
@@ -121,11 +128,9 @@ func (b *Broker) start(l *life) error {
 		b.register,        // tell the cluster that we are here
 		b.startController, // stand for election; the winner sends us our partitions
 		b.awaitMembership, // until the controller has
+		b.publishFigures,  // metrics that no single part knows
 		b.serve,           // let clients in
 	} {
-		if err := l.ctx.Err(); err != nil {
-			return l.wait()
-		}
 		if err := step(l); err != nil {
 			return err
 		}
@@ -159,14 +164,7 @@ func (b *Broker) identify(l *life) error {
 	if b.id, err = brokerID(l.ctx, b.tree, b.settings); err != nil {
 		return err
 	}
-	properties := b.cfg.properties()
-	properties[keyBrokerID] = fmt.Sprint(b.id)
-	if b.configs, err = metadata.NewConfigs(b.id, properties); err != nil {
-		return fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	if unknown := b.configs.Unknown(); len(unknown) > 0 {
-		b.log.Warn("unknown keys in the configuration are ignored", "keys", unknown)
-	}
+	b.configs.SetBrokerID(b.id)
 	b.images = metadata.NewCache(b.clusterID)
 	watcher := controller.NewConfigWatcher(b.tree, b.configs, b.part("config"))
 	if err := watcher.Load(l.ctx); err != nil {
@@ -284,9 +282,18 @@ func (b *Broker) awaitMembership(l *life) error {
 		_, known := image.Broker(b.id)
 		return known && image.ControllerID != metadata.UnknownController
 	})
-	if err != nil {
-		return l.wait()
+	return err
+}
+
+func (b *Broker) publishFigures(l *life) error {
+	if b.reg == nil {
+		return nil
 	}
+	f := newFigures(b)
+	if err := b.reg.Register(f); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	l.after("metrics", func() error { b.reg.Unregister(f); return nil })
 	return nil
 }
 

@@ -11,15 +11,13 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/leatstream/leat/broker/controller"
 	"github.com/leatstream/leat/broker/coordination"
 	"github.com/leatstream/leat/broker/metadata"
 )
 
 // unknownID is the broker.id of a broker that takes what it is given.
 const unknownID int32 = -1
-
-// brokerIDs is the znode whose data version counts the ids that were generated.
-const brokerIDs = "/brokers/seqid"
 
 // brokerID is the id of this broker: the configured one; or that of its log
 // directories; or a new one, above all that may be configured.
@@ -34,11 +32,7 @@ func brokerID(ctx context.Context, tree coordination.Tree, c *metadata.BrokerCon
 	if !c.BrokerIDGeneration {
 		return 0, fmt.Errorf("%w: broker.id is not set, and broker.id.generation.enable is false", ErrConfig)
 	}
-	stat, err := tree.Set(ctx, brokerIDs, nil, coordination.AnyVersion)
-	if err != nil {
-		return 0, fmt.Errorf("generate a broker id: %w", err)
-	}
-	return c.ReservedBrokerMaxID + stat.Version, nil
+	return controller.GenerateBrokerID(ctx, tree, c.ReservedBrokerMaxID)
 }
 
 // dirFailed is told when a log directory goes off line. Without any left there

@@ -65,10 +65,8 @@ func (l *life) after(part string, stop func() error) {
 	l.ends = append(l.ends, ending{part, stop})
 }
 
-// wait blocks until the broker has to stop, and returns why: nil if it was asked
-// to.
-func (l *life) wait() error {
-	<-l.ctx.Done()
+// cause is why the broker has to stop: nil if it was asked to.
+func (l *life) cause() error {
 	if err := context.Cause(l.ctx); !errors.Is(err, errStopped) {
 		return err
 	}

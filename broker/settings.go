@@ -1,9 +1,6 @@
 package broker
 
 import (
-	"math"
-	"time"
-
 	"github.com/leatstream/leat/broker/commitlog"
 	"github.com/leatstream/leat/broker/coordinator/group"
 	"github.com/leatstream/leat/broker/metadata"
@@ -18,43 +15,35 @@ import (
 func logConfig(t *metadata.TopicConfig) commitlog.Config {
 	c := commitlog.Config{
 		SegmentBytes:           t.SegmentBytes,
-		SegmentMs:              millis(t.SegmentMs),
-		SegmentJitterMs:        millis(t.SegmentJitter),
+		SegmentMs:              t.SegmentMs,
+		SegmentJitterMs:        t.SegmentJitterMs,
 		SegmentIndexBytes:      t.SegmentIndexBytes,
 		IndexIntervalBytes:     t.IndexIntervalBytes,
 		FlushMessages:          t.FlushMessages,
-		FlushMs:                millis(t.FlushInterval),
+		FlushMs:                t.FlushMs,
 		RetentionBytes:         t.RetentionBytes,
 		RetentionMs:            t.RetentionMs,
-		FileDeleteDelayMs:      millis(t.FileDeleteDelay),
+		FileDeleteDelayMs:      t.FileDeleteDelayMs,
 		Compact:                t.Compact,
 		Delete:                 t.Delete,
-		DeleteRetentionMs:      millis(t.DeleteRetention),
-		MinCompactionLagMs:     millis(t.MinCompactionLag),
-		MaxCompactionLagMs:     millis(t.MaxCompactionLag),
+		DeleteRetentionMs:      t.DeleteRetentionMs,
+		MinCompactionLagMs:     t.MinCompactionLagMs,
+		MaxCompactionLagMs:     t.MaxCompactionLagMs,
 		MinCleanableDirtyRatio: t.MinCleanableRatio,
 		MaxMessageBytes:        t.MaxMessageBytes,
 		GzipLevel:              t.GzipLevel,
 		LZ4Level:               t.LZ4Level,
 		ZstdLevel:              t.ZstdLevel,
-		TimestampBeforeMaxMs:   millis(t.TimestampBeforeMax),
-		TimestampAfterMaxMs:    millis(t.TimestampAfterMax),
+		TimestampBeforeMaxMs:   t.TimestampBeforeMaxMs,
+		TimestampAfterMaxMs:    t.TimestampAfterMaxMs,
 		Preallocate:            t.Preallocate,
 	}
-	if t.TimestampType == record.LogAppendTime.String() {
+	if t.LogAppendTime {
 		c.TimestampType = record.LogAppendTime
 	}
 	codec, err := record.ParseCompression(t.CompressionType)
 	c.Compression, c.KeepCompression = codec, err != nil // "producer" is no codec
 	return c
-}
-
-// millis is d in ms; what is too long for a Duration stays unlimited.
-func millis(d time.Duration) int64 {
-	if d == math.MaxInt64 {
-		return math.MaxInt64
-	}
-	return d.Milliseconds()
 }
 
 // topicConfig is the part of a topic's configuration that its replicas follow.

@@ -44,9 +44,14 @@ func (k *sinkSpec) connectorRoll(props map[string]string) {
 
 // connectSchema is the schema in the connector's own form: field:type,…
 func connectSchema(t Type) string {
+	names := map[Kind]string{KindInt: "long", KindFloat: "double", KindString: "string", KindBool: "boolean", KindTimestamp: "timestamp"}
 	parts := make([]string, len(t.Fields))
 	for i, f := range t.Fields {
-		parts[i] = f.Name + ":" + f.Type.String()
+		kind, ok := names[f.Type.Kind]
+		if !ok {
+			kind = "json"
+		}
+		parts[i] = f.Name + ":" + kind
 	}
 	return strings.Join(parts, ",")
 }

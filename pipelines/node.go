@@ -67,9 +67,13 @@ func (n node) mapping(what string) []pair {
 	return out
 }
 
-// fields is a mapping whose keys are known; others are reported.
+// fields is a mapping whose keys are known; others are reported. Those that are
+// not there are absent nodes.
 func (n node) fields(what string, known ...string) map[string]node {
-	out := map[string]node{}
+	out := make(map[string]node, len(known))
+	for _, k := range known {
+		out[k] = node{nil, n.r}
+	}
 	for _, p := range n.mapping(what) {
 		ok := false
 		for _, k := range known {

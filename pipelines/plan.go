@@ -61,25 +61,28 @@ func Lint(name string, data []byte, opts Options) Problems {
 // Load checks a document and plans it. The plan is nil if a problem is an
 // error.
 func Load(name string, data []byte, opts Options) (*Plan, Problems) {
-	spec, problems := Parse(name, data, opts)
-	if spec == nil {
-		return nil, problems
-	}
-	plan, more := spec.plan()
-	problems = append(problems, more...)
-	problems.sort()
-	if problems.Err() != nil {
-		return nil, problems
-	}
+	_, plan, problems := load(name, data, opts)
 	return plan, problems
 }
 
-// plan compiles and builds; the plan is nil if that fails.
-func (s *Spec) plan() (*Plan, Problems) {
+func load(name string, data []byte, opts Options) (*Spec, *Plan, Problems) {
+	spec, problems := Parse(name, data, opts)
+	if spec == nil {
+		return nil, nil, problems
+	}
+	plan, more := spec.plan(problems.Err() == nil)
+	problems = append(problems, more...)
+	problems.sort()
+	return spec, plan, problems
+}
+
+// plan compiles, to find the problems, and builds if the document is sound so
+// far. The plan is nil if anything is wrong.
+func (s *Spec) plan(sound bool) (*Plan, Problems) {
 	r := &report{file: s.File}
 	prog := compile(s, r)
 	s.checkTests(r)
-	if r.list.Err() != nil {
+	if !sound || r.list.Err() != nil {
 		return nil, r.list
 	}
 	p := &Plan{Name: s.Name, DeadLetter: s.errors.topic, Handler: s.handler(), Topics: prog.topics(), Connectors: prog.connectors()}

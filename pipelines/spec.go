@@ -320,7 +320,7 @@ func (s *Spec) readSteps(n node) {
 		}
 		seen[st.id] = true
 		for _, op := range operators {
-			if b, ok := f[op]; ok {
+			if b := f[op]; !b.absent() {
 				if st.op != "" {
 					n.r.errorf(b.at(), "operator", "make two steps of it", "step %s has both %s and %s", st.id, st.op, op)
 				}

@@ -27,14 +27,8 @@ type TestResult struct {
 // broker, in event time. Problems are those of Load; with an error among them
 // nothing runs.
 func Test(name string, data []byte, opts Options) ([]TestResult, Problems) {
-	spec, problems := Parse(name, data, opts)
-	if spec == nil {
-		return nil, problems
-	}
-	plan, more := spec.plan()
-	problems = append(problems, more...)
-	problems.sort()
-	if problems.Err() != nil {
+	spec, plan, problems := load(name, data, opts)
+	if plan == nil {
 		return nil, problems
 	}
 	var out []TestResult

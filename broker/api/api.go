@@ -47,6 +47,7 @@ type ProducerIDs interface {
 // API answers requests; it implements server.Handler.
 type API struct {
 	Deps
+	*dataPath
 	ctx   context.Context // ends with Close: bounds the waits of handlers
 	close context.CancelFunc
 	keys  map[int16]handler
@@ -56,7 +57,11 @@ var _ server.Handler = (*API)(nil)
 
 // New builds the handlers over deps.
 func New(deps Deps) (*API, error) {
-	a := &API{Deps: deps, keys: registry()}
+	data, err := newDataPath(&deps)
+	if err != nil {
+		return nil, err
+	}
+	a := &API{Deps: deps, dataPath: data, keys: registry()}
 	a.ctx, a.close = context.WithCancel(context.Background())
 	return a, nil
 }

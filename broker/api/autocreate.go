@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/leatstream/leat/broker/auth"
@@ -17,14 +16,13 @@ import (
 const autoCreateWait = time.Second
 
 // createMissing creates those of the topics that do not exist, as far as r's
-// sender may, and waits for their leaders. It returns why topics are still
-// missing.
-func (a *API) createMissing(r *server.Request, names []string) map[string]error {
-	failed := make(map[string]error)
+// sender may, and waits for their leaders. Why topics are still missing goes
+// into failed.
+func (a *API) createMissing(r *server.Request, names []string, failed map[string]error) {
 	image := a.Images.Load()
 	var missing []string
 	for _, name := range names {
-		if _, ok := image.Topic(name); ok {
+		if _, ok := image.Topic(name); ok || !a.authorized(r, auth.Describe, auth.Topic, name) {
 			continue
 		}
 		if err := validTopic(name); err != nil {
@@ -36,7 +34,6 @@ func (a *API) createMissing(r *server.Request, names []string) map[string]error 
 		}
 	}
 	a.create(missing, failed)
-	return failed
 }
 
 // errNoLeader is the answer for a topic that was created but has no leader yet.
@@ -80,13 +77,15 @@ func allLed(image *metadata.Image, topics map[string]int) bool {
 // unique returns names without repetitions, in order of first appearance, and
 // the names that appear more than once.
 func unique(names []string) (once []string, repeated map[string]bool) {
+	seen := make(map[string]bool, len(names))
 	repeated = make(map[string]bool)
 	for _, name := range names {
-		if slices.Contains(once, name) {
+		if seen[name] {
 			repeated[name] = true
-		} else {
-			once = append(once, name)
+			continue
 		}
+		seen[name] = true
+		once = append(once, name)
 	}
 	return once, repeated
 }

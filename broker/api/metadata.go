@@ -117,28 +117,21 @@ func (a *API) describeByID(r *server.Request, view *topicView, req *kmsg.Metadat
 }
 
 func (a *API) describeByName(r *server.Request, view *topicView, req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse) {
-	names := make([]string, 0, len(req.Topics))
-	seen := make(map[string]bool, len(req.Topics))
-	for _, t := range req.Topics {
-		if name := *t.Topic; !seen[name] {
-			seen[name] = true
-			names = append(names, name)
-		}
+	all := make([]string, len(req.Topics))
+	for i, t := range req.Topics {
+		all[i] = *t.Topic
 	}
-	// Whether a topic exists must not show to who may not describe it, so
-	// nothing but that right is looked at.
-	readable := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		return !a.authorized(r, auth.Describe, auth.Topic, name)
-	})
-	failed := map[string]error{}
+	names, _ := unique(all)
+	failed := make(map[string]error)
 	if a.autoCreate(req) {
-		failed = a.createMissing(r, readable)
+		a.createMissing(r, names, failed)
 	}
 	view.image = a.Images.Load()
 	for _, name := range names {
 		_, exists := view.image.Topic(name)
 		switch err := failed[name]; {
-		case !slices.Contains(readable, name):
+		case !a.authorized(r, auth.Describe, auth.Topic, name):
+			// Whether the topic exists must not show.
 			resp.Topics = append(resp.Topics, topicError(name, coordination.UUID{}, errTopicDenied))
 		case exists:
 			resp.Topics = append(resp.Topics, view.topic(name))

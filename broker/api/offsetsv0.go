@@ -72,7 +72,7 @@ func offsetPath(groupID string, tp record.TopicPartition) (string, error) {
 	if groupID == "" || groupID == "." || groupID == ".." || strings.ContainsRune(groupID, '/') {
 		return "", refuse(kerr.InvalidGroupID, "group %q cannot be a name in the tree", groupID)
 	}
-	return fmt.Sprintf("/consumers/%s/offsets/%s/%d", groupID, tp.Topic, tp.Partition), nil
+	return coordination.ConsumerOffsetPath(groupID, tp.Topic, tp.Partition), nil
 }
 
 func (a *API) loadOffset(groupID string, tp record.TopicPartition) (int64, error) {

@@ -16,6 +16,8 @@ type handler func(*API, *server.Request)
 // registry lists the handler of every served key.
 func registry() map[int16]handler {
 	return map[int16]handler{
+		wire.Produce:                 (*API).produce,
+		wire.Fetch:                   (*API).fetch,
 		wire.ListOffsets:             reply((*API).listOffsets),
 		wire.Metadata:                reply((*API).metadata),
 		wire.OffsetCommit:            later((*API).offsetCommit),

@@ -1,5 +1,13 @@
 package commitlog
 
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/leatstream/leat/broker/record"
+)
+
 // Origin tells where an append comes from, and with it how much is checked.
 type Origin uint8
 
@@ -40,13 +48,414 @@ type AppendInfo struct {
 // Prepared is a checked set of batches on its way into a log. It may be reused;
 // the zero value is ready for Log.Prepare.
 type Prepared struct {
-	batches   []byte // whole batches, owned by the caller unless recompressed
+	batches   []byte // whole batches, owned by the caller unless recoded
 	opts      AppendOptions
-	count     int   // batches
-	records   int64 // records
-	largest   int   // bytes of the largest batch
+	records   int64 // by offsets, so that compacted batches count as before
 	maxTime   int64
-	appendMs  int64 // -1 or the LogAppendTime
-	recoded   []byte
-	producers bool // at least one batch carries a producer id
+	appendMs  int64  // -1 or the LogAppendTime
+	recoded   []byte // buffer of recompressed batches
+	producers bool   // at least one batch carries a producer id
+}
+
+// Prepare checks batches without taking the log's lock: framing, checksum,
+// counts, sizes, timestamps; it rewrites timestamps and codec where the topic's
+// configuration asks for it. The bytes of batches are modified in place and must
+// stay untouched until AppendPrepared returns.
+func (l *Log) Prepare(p *Prepared, batches []byte, opts AppendOptions) error {
+	cfg := l.cfg.Load()
+	*p = Prepared{batches: batches, opts: opts, maxTime: -1, appendMs: -1, recoded: p.recoded[:0]}
+	if opts.Origin == OriginReplication {
+		return p.prepareCopy()
+	}
+	checks := cfg.checks(opts.Now)
+	count, recode := 0, false
+	for rest := batches; len(rest) > 0; count++ {
+		b, next, err := record.Next(rest)
+		if err != nil {
+			return frameError(err)
+		}
+		if err := p.prepareBatch(b, cfg, checks); err != nil {
+			return err
+		}
+		recode = recode || cfg.recodes(b)
+		rest = next
+	}
+	switch {
+	case count == 0:
+		return fmt.Errorf("%w: no batch", ErrInvalidRecord)
+	case count > 1 && opts.Origin == OriginClient:
+		return fmt.Errorf("%w: %d batches for one partition", ErrInvalidRecord, count)
+	case recode:
+		return p.recode(cfg)
+	}
+	return nil
+}
+
+// frameError turns a cut batch into a corrupt one: nothing more will come.
+func frameError(err error) error {
+	if errors.Is(err, record.ErrTruncated) {
+		return fmt.Errorf("%w: %w", ErrCorruptBatch, err)
+	}
+	return err
+}
+
+// checks gives the rules for batches that arrive now (ms).
+func (c *Config) checks(now int64) record.Checks {
+	checks := record.Checks{RequireKey: c.Compact, MinTimestamp: math.MinInt64}
+	if c.ValidateRecords || c.Compact {
+		checks.Mode = record.ModeRecords
+	}
+	if c.TimestampType == record.CreateTime && (c.TimestampAfterMaxMs != math.MaxInt64 || c.TimestampBeforeMaxMs != math.MaxInt64) {
+		checks.MaxTimestamp = math.MaxInt64
+		if c.TimestampAfterMaxMs < math.MaxInt64-now {
+			checks.MaxTimestamp = max(1, now+c.TimestampAfterMaxMs)
+		}
+		if c.TimestampBeforeMaxMs < math.MaxInt64 {
+			checks.MinTimestamp = now - c.TimestampBeforeMaxMs
+		}
+	}
+	return checks
+}
+
+// recodes tells whether compression.type asks for another codec.
+func (c *Config) recodes(b record.Batch) bool {
+	return !c.KeepCompression && b.Compression() != c.Compression && !b.IsControl()
+}
+
+// prepareBatch checks one batch and stamps it under LogAppendTime.
+func (p *Prepared) prepareBatch(b record.Batch, cfg *Config, checks record.Checks) error {
+	if len(b) > int(cfg.MaxMessageBytes) {
+		return fmt.Errorf("%w: %d > %d", ErrMessageTooLarge, len(b), cfg.MaxMessageBytes)
+	}
+	if p.opts.Origin == OriginClient {
+		if b.TimestampType() == record.LogAppendTime {
+			// The checksum decides first whether the flag is real.
+			if err := b.CheckCRC(); err != nil {
+				return err
+			}
+			return fmt.Errorf("%w: a producer may not set LogAppendTime", ErrInvalidTimestamp)
+		}
+	} else {
+		checks.MaxTimestamp = 0
+		checks.RequireKey = checks.RequireKey && !b.IsControl()
+	}
+	if err := b.Validate(checks); err != nil {
+		return err
+	}
+	if p.opts.Origin == OriginClient {
+		if err := clientRules(b); err != nil {
+			return err
+		}
+	}
+	if cfg.TimestampType == record.LogAppendTime {
+		b.SetMaxTimestamp(record.LogAppendTime, p.opts.Now)
+		p.appendMs = p.opts.Now
+	}
+	p.note(b)
+	return nil
+}
+
+// clientRules are the rules that hold only for produce requests.
+func clientRules(b record.Batch) error {
+	switch {
+	case b.IsControl():
+		return fmt.Errorf("%w: clients may not write control batches", ErrInvalidRecord)
+	case b.HasProducerID() && (b.BaseSequence() < 0 || b.ProducerEpoch() < 0):
+		return fmt.Errorf("%w: producer %d, epoch %d, sequence %d", ErrInvalidRecord, b.ProducerID(), b.ProducerEpoch(), b.BaseSequence())
+	case b.IsTransactional() && !b.HasProducerID():
+		return fmt.Errorf("%w: transactional batch without a producer id", ErrInvalidRecord)
+	}
+	return nil
+}
+
+func (p *Prepared) note(b record.Batch) {
+	p.records += int64(b.LastOffsetDelta()) + 1
+	p.maxTime = max(p.maxTime, b.MaxTimestamp())
+	p.producers = p.producers || b.HasProducerID()
+}
+
+// prepareCopy checks batches that a leader has checked already: framing and
+// checksum. A cut batch at the end is left out.
+func (p *Prepared) prepareCopy() error {
+	rest := p.batches
+	for len(rest) > 0 {
+		b, next, err := record.Next(rest)
+		if errors.Is(err, record.ErrTruncated) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if err := b.CheckCRC(); err != nil {
+			return err
+		}
+		p.note(b)
+		rest = next
+	}
+	p.batches = p.batches[:len(p.batches)-len(rest)]
+	return nil
+}
+
+// recode rewrites all batches with the topic's codec.
+func (p *Prepared) recode(cfg *Config) error {
+	levels := record.Levels{Gzip: cfg.GzipLevel, LZ4: cfg.LZ4Level, Zstd: cfg.ZstdLevel}
+	for rest := p.batches; len(rest) > 0; {
+		b, next, err := record.Next(rest)
+		if err != nil {
+			return frameError(err)
+		}
+		codec := cfg.Compression
+		if b.IsControl() {
+			codec = b.Compression()
+		}
+		start := len(p.recoded)
+		if p.recoded, err = record.Recompress(p.recoded, b, codec, levels, 0); err != nil {
+			return err
+		}
+		if size := len(p.recoded) - start; size > int(cfg.MaxMessageBytes) {
+			return fmt.Errorf("%w: %d after compression > %d", ErrMessageTooLarge, size, cfg.MaxMessageBytes)
+		}
+		rest = next
+	}
+	p.batches = p.recoded
+	return nil
+}
+
+// AppendAsLeader is Prepare and AppendPrepared in one step. The batches' bytes
+// are modified in place (offset, leader epoch, LogAppendTime).
+func (l *Log) AppendAsLeader(batches []byte, leaderEpoch int32, opts AppendOptions) (AppendInfo, error) {
+	var p Prepared
+	if err := l.Prepare(&p, batches, opts); err != nil {
+		return AppendInfo{}, err
+	}
+	return l.AppendPrepared(&p, leaderEpoch)
+}
+
+// AppendAsFollower appends batches fetched from the leader with the offsets and
+// epochs that they carry. A partial batch at the end is ignored. Batches that do
+// not fit one segment together are appended one after the other, so that an
+// error may leave the first of them in the log.
+func (l *Log) AppendAsFollower(batches []byte) (AppendInfo, error) {
+	var p Prepared
+	if err := l.Prepare(&p, batches, AppendOptions{Origin: OriginReplication}); err != nil {
+		return AppendInfo{}, err
+	}
+	total := AppendInfo{FirstOffset: -1, LastOffset: -1, LogAppendTime: -1, MaxTimestamp: -1, LogStartOffset: l.StartOffset(), LeaderEpoch: -1}
+	for all := p.batches; len(all) > 0; {
+		n := fitting(all, int(l.cfg.Load().SegmentBytes))
+		part := Prepared{batches: all[:n], opts: p.opts, maxTime: -1, appendMs: -1}
+		if err := part.prepareCopy(); err != nil {
+			return total, err
+		}
+		info, err := l.AppendPrepared(&part, 0)
+		if err != nil {
+			return total, err
+		}
+		total.merge(info)
+		all = all[n:]
+	}
+	return total, nil
+}
+
+// fitting is the size of the longest run of whole batches within limit bytes,
+// at least one batch.
+func fitting(batches []byte, limit int) int {
+	n := 0
+	for n < len(batches) {
+		size, err := record.BatchSize(batches[n:])
+		if err != nil || n > 0 && n+size > limit {
+			break
+		}
+		n += size
+	}
+	return n
+}
+
+func (i *AppendInfo) merge(next AppendInfo) {
+	if i.FirstOffset < 0 {
+		i.FirstOffset = next.FirstOffset
+	}
+	i.LastOffset, i.LeaderEpoch, i.LogStartOffset = next.LastOffset, next.LeaderEpoch, next.LogStartOffset
+	i.MaxTimestamp = max(i.MaxTimestamp, next.MaxTimestamp)
+	i.Size += next.Size
+	i.Records += next.Records
+}
+
+// AppendPrepared assigns offsets and the leader epoch, checks producer state and
+// writes all batches with one write. It either appends all or nothing.
+func (l *Log) AppendPrepared(p *Prepared, leaderEpoch int32) (AppendInfo, error) {
+	l.mu.Lock()
+	info, err := l.append(p, leaderEpoch)
+	due := err == nil && l.records >= l.cfg.Load().FlushMessages
+	l.mu.Unlock()
+	if !due || info.Duplicate {
+		return info, err
+	}
+	if p.opts.DeferFlush {
+		info.FlushDue = true
+		return info, nil
+	}
+	return info, l.Sync(info.LastOffset + 1)
+}
+
+// append does AppendPrepared. The caller holds mu.
+func (l *Log) append(p *Prepared, leaderEpoch int32) (AppendInfo, error) {
+	info := AppendInfo{
+		FirstOffset: l.EndOffset(), LastOffset: l.EndOffset() - 1, LogAppendTime: p.appendMs, MaxTimestamp: p.maxTime,
+		LogStartOffset: l.StartOffset(), LeaderEpoch: leaderEpoch, Size: len(p.batches), Records: p.records,
+	}
+	if err := l.usable(); err != nil || len(p.batches) == 0 {
+		return info, err
+	}
+	cfg := l.cfg.Load()
+	if len(p.batches) > int(cfg.SegmentBytes) && p.opts.Origin != OriginReplication {
+		return info, fmt.Errorf("%w: %d > %d", ErrRecordListTooLarge, len(p.batches), cfg.SegmentBytes)
+	}
+	if p.producers && p.opts.Origin == OriginClient {
+		if dup, ok := l.findDuplicate(p.batches); ok {
+			info.FirstOffset, info.LastOffset = dup.firstOffset(), dup.lastOffset
+			info.LogAppendTime, info.MaxTimestamp = dup.timestamp, dup.timestamp
+			info.Size, info.Records, info.Duplicate = 0, 0, true
+			return info, nil
+		}
+	}
+	if err := l.assign(p, leaderEpoch, &info); err != nil {
+		return info, err
+	}
+	if s := l.active(); l.shouldRoll(s, cfg, len(p.batches), p.maxTime, info.LastOffset, p.opts.Now) && s.base != info.FirstOffset {
+		if err := l.roll(info.FirstOffset, p.opts.Now); err != nil {
+			return info, err
+		}
+	}
+	return info, l.write(p, cfg, info)
+}
+
+// findDuplicate looks for a batch that its producer has sent before.
+func (l *Log) findDuplicate(batches []byte) (batchMeta, bool) {
+	for len(batches) > 0 {
+		b, rest, err := record.Next(batches)
+		if err != nil {
+			break
+		}
+		if p := l.producers.producers[b.ProducerID()]; p != nil && b.HasProducerID() {
+			if dup, ok := p.duplicate(b); ok {
+				return dup, true
+			}
+		}
+		batches = rest
+	}
+	return batchMeta{}, false
+}
+
+// assign gives the batches their offsets (or checks those of a copy), stages
+// the changes of producer state and notes new leader epochs.
+func (l *Log) assign(p *Prepared, leaderEpoch int32, info *AppendInfo) error {
+	l.pending.reset()
+	next := l.EndOffset()
+	copied := p.opts.Origin == OriginReplication
+	for rest := p.batches; len(rest) > 0; {
+		b, after, err := record.Next(rest)
+		if err != nil {
+			return frameError(err)
+		}
+		if !copied {
+			b.SetBaseOffset(next)
+			b.SetLeaderEpoch(leaderEpoch)
+		} else if b.BaseOffset() < next || b.LastOffsetDelta() < 0 {
+			return fmt.Errorf("%w: batch at %d, expected %d or later", ErrOffsetOutOfRange, b.BaseOffset(), next)
+		}
+		if next == l.EndOffset() {
+			info.FirstOffset = b.BaseOffset()
+		}
+		if b.HasProducerID() {
+			if err := l.producers.stage(&l.pending, b, b.BaseOffset(), p.opts.Origin); err != nil {
+				return err
+			}
+		}
+		if err := l.assignEpoch(b.LeaderEpoch(), b.BaseOffset()); err != nil {
+			return err
+		}
+		info.LeaderEpoch = b.LeaderEpoch()
+		next = b.LastOffset() + 1
+		rest = after
+	}
+	info.LastOffset = next - 1
+	return nil
+}
+
+// write puts the batches at the end of the active segment and publishes them.
+// A failed write is cut off again, so that the log is as before.
+func (l *Log) write(p *Prepared, cfg *Config, info AppendInfo) error {
+	s := l.active()
+	pos := s.size.Load()
+	h, err := s.acquire()
+	if err != nil {
+		return l.health.fail("open segment", err)
+	}
+	defer h.release()
+	l.preallocate(s, h, cfg, pos+int64(len(p.batches)))
+	if _, err := h.f.WriteAt(p.batches, pos); err != nil {
+		return l.undo(s, h, pos, err)
+	}
+	if txns := l.producers.aborted(&l.pending); len(txns) > 0 {
+		known := s.txns.entries()
+		if err := s.txns.add(l.dir.fs, s.path(txnSuffix), txns); err != nil {
+			err = l.undo(s, h, pos, err)
+			if terr := s.txns.rewrite(l.dir.fs, s.path(txnSuffix), known); terr != nil {
+				return l.health.fail("undo transaction index", terr)
+			}
+			return err
+		}
+	}
+	l.publish(s, p, cfg, info, pos)
+	return nil
+}
+
+// undo cuts a segment back to size after a failed write. If even that fails,
+// the directory is off line and recovery will cut the log.
+func (l *Log) undo(s *segment, h *handle, size int64, cause error) error {
+	if err := h.f.Truncate(size); err != nil {
+		return l.health.fail("undo append", errors.Join(cause, err))
+	}
+	s.allocated = min(s.allocated, size)
+	return l.health.failUnlessFull("append", cause)
+}
+
+// preallocate reserves space ahead of the end in steps. It is an optimisation:
+// when it fails, the write will tell.
+func (l *Log) preallocate(s *segment, h *handle, cfg *Config, end int64) {
+	if !cfg.Preallocate || end <= s.allocated {
+		return
+	}
+	from := max(s.allocated, s.size.Load())
+	to := max(end, min(from+preallocateStep, int64(cfg.SegmentBytes)))
+	if h.f.Preallocate(from, to-from) == nil {
+		s.allocated = to
+	}
+}
+
+// publish makes written batches visible: indexes, producer state, size, and the
+// end offset last.
+func (l *Log) publish(s *segment, p *Prepared, cfg *Config, info AppendInfo, pos int64) {
+	at := pos
+	for rest := p.batches; len(rest) > 0; {
+		b, after, _ := record.Next(rest)
+		s.note(b, at, cfg.IndexIntervalBytes)
+		at += int64(len(b))
+		rest = after
+	}
+	end := info.LastOffset + 1
+	l.producers.commit(&l.pending, end)
+	if len(l.producers.ongoing)+len(l.producers.completed) > 0 {
+		l.unstable.Store(true)
+	}
+	if l.records == 0 {
+		l.oldest = p.opts.Now
+	}
+	l.records += p.records
+	s.size.Store(at)
+	if t := s.tail.Load(); t != nil && s.holds(end) {
+		t.add(s.rel(end), uint32(at))
+	}
+	l.end.Store(end)
 }

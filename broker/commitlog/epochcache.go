@@ -135,8 +135,10 @@ func (c *epochCache) endOffset(epoch int32, logEnd int64) (int32, int64) {
 }
 
 // at is the epoch of the record at offset, -1 when unknown.
-func (c *epochCache) at(offset int64) int32 {
-	entries := c.snapshot()
+func (c *epochCache) at(offset int64) int32 { return epochAt(c.snapshot(), offset) }
+
+// epochAt is the epoch of the record at offset, -1 when unknown.
+func epochAt(entries []epochEntry, offset int64) int32 {
 	for i := len(entries) - 1; i >= 0; i-- {
 		if entries[i].start <= offset {
 			return entries[i].epoch

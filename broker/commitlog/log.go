@@ -1,143 +1,242 @@
 package commitlog
 
-import "github.com/leatstream/leat/broker/record"
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/leatstream/leat/broker/record"
+	"github.com/leatstream/leat/broker/vfs"
+)
 
 // Log is the log of one partition replica.
 //
 // Appends and truncations come from one caller at a time (the replica); Read
-// and the other readers may run concurrently with everything.
+// and the other readers may run concurrently with everything. Lock order:
+// syncMu before mu before a segment's openMu.
 type Log struct {
-	tp record.TopicPartition
+	tp     record.TopicPartition
+	dir    *folder
+	health *dirHealth
+	logger *slog.Logger
+	hooks  hooks
+
+	cfg      atomic.Pointer[Config]
+	segments atomic.Pointer[[]*segment] // by base offset, never empty; replaced, never changed
+	start    atomic.Int64               // first readable offset
+	end      atomic.Int64               // next offset; published last
+	flushed  atomic.Int64               // recovery point: everything below is synced
+	unstable atomic.Bool                // producers has open or unreplicated transactions
+	closed   atomic.Bool
+	topicID  atomic.Pointer[[16]byte]
+	epochs   *epochCache
+
+	syncMu sync.Mutex // one sync at a time; waiters share its result
+	mu     sync.Mutex // appends, truncations, the segment list
+	// Guarded by mu:
+	producers  *producerState
+	snapshots  []int64 // offsets of the snapshot files, ascending
+	unsynced   []int64 // snapshots written since the last sync
+	pending    update  // scratch of the append under way
+	dirDirty   bool    // folder entries changed since the last sync
+	records    int64   // appended since the last sync
+	oldest     int64   // ms, when the first of them came; 0: none
+	idleExpiry int64   // ms after which silent producers are forgotten
 }
 
-// Prepare checks batches without taking the log's lock: framing, checksum,
-// counts, sizes, timestamps; it rewrites timestamps and codec where the topic's
-// configuration asks for it. The bytes of batches are modified in place and must
-// stay untouched until AppendPrepared returns.
-func (l *Log) Prepare(p *Prepared, batches []byte, opts AppendOptions) error { return ErrClosed }
-
-// AppendPrepared assigns offsets and the leader epoch, checks producer state and
-// writes all batches with one write. It either appends all or nothing.
-func (l *Log) AppendPrepared(p *Prepared, leaderEpoch int32) (AppendInfo, error) {
-	return AppendInfo{}, ErrClosed
-}
-
-// AppendAsLeader is Prepare and AppendPrepared in one step. The batches' bytes
-// are modified in place (offset, leader epoch, LogAppendTime).
-func (l *Log) AppendAsLeader(batches []byte, leaderEpoch int32, opts AppendOptions) (AppendInfo, error) {
-	return AppendInfo{}, ErrClosed
-}
-
-// AppendAsFollower appends batches fetched from the leader with the offsets and
-// epochs that they carry. A partial batch at the end is ignored.
-func (l *Log) AppendAsFollower(batches []byte) (AppendInfo, error) { return AppendInfo{}, ErrClosed }
-
-// Read finds the batches from the one that contains offset on, at most maxBytes
-// of them, none at or above the exclusive bound limit (high watermark, last
-// stable offset or log end offset). With minOne the first batch is given whole
-// even if it is larger. The last batch may be cut at maxBytes. An offset at the
-// end, or at or above limit, gives an empty slice; outside [StartOffset,
-// EndOffset] ErrOffsetOutOfRange. It never waits. The caller must Release a
-// non-empty slice.
-func (l *Log) Read(offset int64, maxBytes int, minOne bool, limit int64) (Slice, error) {
-	return Slice{}, ErrClosed
+// hooks are what a log asks of its manager. All may be nil.
+type hooks struct {
+	// remove deletes files after file.delete.delay.ms.
+	remove func(names []string, delayMs int64)
+	// rolled tells that a segment was sealed and should be synced soon.
+	rolled func(l *Log)
+	// truncated stores the lowered recovery point before it returns.
+	truncated func(l *Log) error
+	// advanced tells that the start offset moved by request.
+	advanced func(l *Log) error
 }
 
 // Partition names the partition.
 func (l *Log) Partition() record.TopicPartition { return l.tp }
 
+// Dir is the log directory that holds the log's folder.
+func (l *Log) Dir() string { return l.health.path }
+
+// Path is the log's folder.
+func (l *Log) Path() string { return *l.dir.path.Load() }
+
+// StartOffset is the first offset that may be read.
+func (l *Log) StartOffset() int64 { return l.start.Load() }
+
+// EndOffset is the offset that the next record gets.
+func (l *Log) EndOffset() int64 { return l.end.Load() }
+
+// FlushedOffset is the recovery point: everything below it is synced.
+func (l *Log) FlushedOffset() int64 { return l.flushed.Load() }
+
+// Config gives the current configuration.
+func (l *Log) Config() Config { return *l.cfg.Load() }
+
+// Configure replaces the configuration; it applies from the next operation on.
+func (l *Log) Configure(c Config) { l.cfg.Store(&c) }
+
+// Size is the size of all segments in bytes.
+func (l *Log) Size() int64 {
+	var n int64
+	for _, s := range *l.segments.Load() {
+		n += s.size.Load()
+	}
+	return n
+}
+
+// usable tells whether the log may be touched at all.
+func (l *Log) usable() error {
+	if l.closed.Load() {
+		return ErrClosed
+	}
+	return l.health.err()
+}
+
+// active is the segment that takes appends.
+func (l *Log) active() *segment {
+	list := *l.segments.Load()
+	return list[len(list)-1]
+}
+
+// floorSegment gives the place of the last segment whose base is ≤ offset, or 0.
+func floorSegment(list []*segment, offset int64) int {
+	lo, hi := 1, len(list)
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if list[mid].base <= offset {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo - 1
+}
+
 // TopicID is the topic's id from partition.metadata; zero when unknown.
-func (l *Log) TopicID() [16]byte { return [16]byte{} }
+func (l *Log) TopicID() [16]byte { return *l.topicID.Load() }
 
 // SetTopicID stores the topic's id if there is none yet; another id gives
 // ErrInconsistentTopicID.
-func (l *Log) SetTopicID(id [16]byte) error { return ErrClosed }
-
-// Dir is the log directory that holds the log's folder.
-func (l *Log) Dir() string { return "" }
-
-// StartOffset is the first offset that may be read.
-func (l *Log) StartOffset() int64 { return 0 }
-
-// EndOffset is the offset that the next record gets.
-func (l *Log) EndOffset() int64 { return 0 }
-
-// FlushedOffset is the recovery point: everything below it is synced.
-func (l *Log) FlushedOffset() int64 { return 0 }
+func (l *Log) SetTopicID(id [16]byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch have := l.TopicID(); {
+	case have == id:
+		return nil
+	case have != [16]byte{}:
+		return fmt.Errorf("%w: %v", ErrInconsistentTopicID, l.tp)
+	}
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if err := replaceFile(l.dir.fs, l.dir.name(partitionMetadataFile), encodeTopicID(id)); err != nil {
+		return l.health.failUnlessFull("write partition.metadata", err)
+	}
+	l.topicID.Store(&id)
+	return nil
+}
 
 // LastStableOffset is the smaller of highWatermark and the first offset of a
 // transaction that is open or whose marker is not below highWatermark.
-func (l *Log) LastStableOffset(highWatermark int64) int64 { return highWatermark }
-
-// AbortedTxn is one aborted transaction in a range of the log.
-type AbortedTxn struct {
-	ProducerID       int64
-	FirstOffset      int64 // of the transaction's first record
-	LastOffset       int64 // of its marker
-	LastStableOffset int64 // of the log when the marker was appended
-}
-
-// AbortedTransactions lists the aborted transactions that a reader of
-// [from, to) must skip, in the order of their completion.
-func (l *Log) AbortedTransactions(from, to int64) ([]AbortedTxn, error) { return nil, nil }
-
-// TimestampOffset is the answer to a look-up by time.
-type TimestampOffset struct {
-	Timestamp   int64
-	Offset      int64
-	LeaderEpoch int32
-}
-
-// OffsetForTimestamp finds the first record whose timestamp is at or after ts
-// and whose offset is below limit. found is false when there is none.
-func (l *Log) OffsetForTimestamp(ts, limit int64) (t TimestampOffset, found bool, err error) {
-	return TimestampOffset{}, false, nil
-}
-
-// MaxTimestamp finds the record with the largest timestamp (ListOffsets -3).
-func (l *Log) MaxTimestamp() (t TimestampOffset, found bool, err error) {
-	return TimestampOffset{}, false, nil
+func (l *Log) LastStableOffset(highWatermark int64) int64 {
+	if !l.unstable.Load() {
+		return highWatermark
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first, ok := l.producers.firstUnstable(highWatermark)
+	l.unstable.Store(ok)
+	if !ok {
+		return highWatermark
+	}
+	return min(first, highWatermark)
 }
 
 // EpochEndOffset answers OffsetForLeaderEpoch: the largest epoch of this log
 // that is ≤ epoch, and the offset at which it ends. An unknown epoch gives
 // (-1, -1).
-func (l *Log) EpochEndOffset(epoch int32) (foundEpoch int32, endOffset int64) { return -1, -1 }
+func (l *Log) EpochEndOffset(epoch int32) (foundEpoch int32, endOffset int64) {
+	return l.epochs.endOffset(epoch, l.EndOffset())
+}
 
 // LatestEpoch is the newest leader epoch in the log; ok is false when it has none.
-func (l *Log) LatestEpoch() (epoch int32, ok bool) { return -1, false }
+func (l *Log) LatestEpoch() (epoch int32, ok bool) {
+	e, ok := l.epochs.latest()
+	return e.epoch, ok
+}
 
 // EpochForOffset is the leader epoch of the record at offset, -1 when unknown.
-func (l *Log) EpochForOffset(offset int64) int32 { return -1 }
+func (l *Log) EpochForOffset(offset int64) int32 { return l.epochs.at(offset) }
 
 // StartEpoch records durably that epoch begins at startOffset; a leader calls it
 // when it becomes leader, before the first append.
-func (l *Log) StartEpoch(epoch int32, startOffset int64) error { return ErrClosed }
+func (l *Log) StartEpoch(epoch int32, startOffset int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return err
+	}
+	return l.assignEpoch(epoch, startOffset)
+}
 
-// TruncateTo removes every record at or above offset. An offset at or above the
-// end changes nothing.
-func (l *Log) TruncateTo(offset int64) error { return ErrClosed }
+// assignEpoch notes an epoch's start unless it is known. The caller holds mu.
+func (l *Log) assignEpoch(epoch int32, start int64) error {
+	e := epochEntry{epoch, start}
+	if epoch < 0 || !l.epochs.needs(e) {
+		return nil
+	}
+	return l.writeEpochs(addEpoch(l.epochs.snapshot(), e))
+}
 
-// TruncateFullyAndStartAt empties the log and restarts it at offset.
-func (l *Log) TruncateFullyAndStartAt(offset int64) error { return ErrClosed }
+// writeEpochs replaces the epoch history in file and memory. The caller holds mu.
+func (l *Log) writeEpochs(entries []epochEntry) error {
+	if slices.Equal(entries, l.epochs.snapshot()) {
+		return nil
+	}
+	if err := replaceFile(l.dir.fs, l.dir.name(epochFile), encodeEpochs(entries)); err != nil {
+		return l.health.failUnlessFull("write "+epochFile, err)
+	}
+	l.epochs.set(entries)
+	return nil
+}
 
 // AdvanceStart moves the start offset up (DeleteRecords, or a leader's start
 // offset on a follower). The caller has checked it against the high watermark.
 // Moving down is ignored; above the end gives ErrOffsetOutOfRange.
-func (l *Log) AdvanceStart(offset int64) error { return ErrClosed }
+func (l *Log) AdvanceStart(offset int64) error {
+	l.mu.Lock()
+	err := l.advanceStart(offset)
+	l.mu.Unlock()
+	if err == nil && l.hooks.advanced != nil {
+		err = l.hooks.advanced(l)
+	}
+	return err
+}
 
-// Sync makes everything below upTo durable; concurrent callers share one
-// fdatasync. After an error the log directory is off line.
-func (l *Log) Sync(upTo int64) error { return ErrClosed }
-
-// Config gives the current configuration.
-func (l *Log) Config() Config { return Config{} }
-
-// Configure replaces the configuration; it applies from the next operation on.
-func (l *Log) Configure(c Config) {}
-
-// Size is the size of all segments in bytes.
-func (l *Log) Size() int64 { return 0 }
+func (l *Log) advanceStart(offset int64) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if offset > l.EndOffset() {
+		return fmt.Errorf("%w: start %d above the end %d", ErrOffsetOutOfRange, offset, l.EndOffset())
+	}
+	if offset <= l.StartOffset() {
+		return nil
+	}
+	l.start.Store(offset)
+	return l.writeEpochs(withoutStart(l.epochs.snapshot(), offset))
+}
 
 // ProducerInfo describes an active producer (DescribeProducers).
 type ProducerInfo struct {
@@ -150,4 +249,200 @@ type ProducerInfo struct {
 }
 
 // Producers lists the producers that the log remembers, by id.
-func (l *Log) Producers() []ProducerInfo { return nil }
+func (l *Log) Producers() []ProducerInfo {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]ProducerInfo, 0, len(l.producers.producers))
+	for _, p := range l.producers.producers {
+		out = append(out, ProducerInfo{
+			ProducerID: p.id, Epoch: p.epoch, LastSequence: p.lastSeq(), LastTimestamp: p.lastTimestamp,
+			CoordinatorEpoch: p.coordinatorEpoch, TxnStartOffset: p.txnStart,
+		})
+	}
+	slices.SortFunc(out, func(a, b ProducerInfo) int { return int(max(-1, min(1, a.ProducerID-b.ProducerID))) })
+	return out
+}
+
+// ExpireProducers forgets producers that have been silent for too long.
+func (l *Log) ExpireProducers(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.producers.producers) > 0 {
+		l.producers.expire(now.UnixMilli(), l.idleExpiry)
+	}
+}
+
+// jitter picks how much earlier than segment.ms a segment is rolled, the same
+// for a segment each time it is asked, different from log to log.
+func (l *Log) jitter(base int64) int64 {
+	limit := l.cfg.Load().SegmentJitterMs
+	if limit <= 0 {
+		return 0
+	}
+	h := uint64(base)*0x9e3779b97f4a7c15 + uint64(l.tp.Partition)*0xbf58476d1ce4e5b9
+	for _, c := range []byte(l.tp.Topic) {
+		h = (h ^ uint64(c)) * 0x100000001b3
+	}
+	return int64(h % uint64(limit))
+}
+
+// shouldRoll tells whether the next append of size bytes, with largest
+// timestamp ts and last offset last, needs a new segment.
+func (l *Log) shouldRoll(s *segment, cfg *Config, size int, ts, last, now int64) bool {
+	have := s.size.Load()
+	if have == 0 {
+		return !s.holds(last)
+	}
+	if have > int64(cfg.SegmentBytes)-int64(size) || have+int64(size) > math.MaxInt32 {
+		return true
+	}
+	waited := now - s.created
+	if s.firstTS >= 0 && ts >= 0 {
+		waited = ts - s.firstTS
+	}
+	return waited > cfg.SegmentMs-s.jitter || s.full(cfg.SegmentIndexBytes) || !s.holds(last)
+}
+
+// roll seals the active segment and starts a new one at base. When it fails the
+// log is as before. The caller holds mu.
+func (l *Log) roll(base, now int64) error {
+	old := l.active()
+	if old.base == base {
+		panic(fmt.Sprintf("commitlog: %v: rolling at %d, where the active segment begins", l.tp, base))
+	}
+	next := newSegment(l.dir, base)
+	next.jitter = l.jitter(base)
+	if err := next.create(now); err != nil {
+		return l.health.failUnlessFull("create segment", err)
+	}
+	l.seal(old)
+	l.producers.end = base
+	l.takeSnapshot(base)
+	list := *l.segments.Load()
+	list = append(slices.Clip(list), next)
+	l.segments.Store(&list)
+	l.dirDirty = true
+	if l.hooks.rolled != nil {
+		l.hooks.rolled(l)
+	}
+	return nil
+}
+
+// seal ends appends to a segment. Index files that cannot be written are
+// rebuilt when they are next needed, so errors are only reported.
+func (l *Log) seal(s *segment) {
+	s.closeTimes()
+	if h, err := s.acquire(); err == nil {
+		if s.allocated > s.size.Load() {
+			_ = h.f.Truncate(s.size.Load()) // gives reserved blocks back
+		}
+		h.release()
+	}
+	if err := s.flushIndexes(false); err != nil {
+		l.logger.Warn("cannot write index files", "partition", l.tp, "segment", s.base, "err", err)
+	} else {
+		s.offsets.seal()
+		s.times.seal()
+	}
+	s.unsynced = true
+	s.tail.Store(nil)
+}
+
+// takeSnapshot writes the producer state at offset. Without it recovery replays
+// more of the log, so errors are only reported. The caller holds mu.
+func (l *Log) takeSnapshot(offset int64) {
+	if n := len(l.snapshots); n > 0 && l.snapshots[n-1] >= offset {
+		return
+	}
+	name := l.dir.name(fileName(offset, snapshotSuffix))
+	if err := writeUnsynced(l.dir.fs, name, encodeSnapshot(l.producers.producers)); err != nil {
+		l.logger.Warn("cannot write producer snapshot", "file", name, "err", err)
+		_ = l.dir.fs.Remove(name)
+		return
+	}
+	l.snapshots = append(l.snapshots, offset)
+	l.unsynced = append(l.unsynced, offset)
+}
+
+// Close syncs the log and leaves it as an orderly stop does: indexes complete
+// and a producer snapshot at the end. A failed directory is only closed.
+func (l *Log) Close() error {
+	var err error
+	if l.usable() == nil {
+		l.mu.Lock()
+		s := l.active()
+		s.closeTimes()
+		err = s.flushIndexes(true)
+		if h, aerr := s.acquire(); aerr == nil && s.allocated > s.size.Load() {
+			_ = h.f.Truncate(s.size.Load())
+			h.release()
+		} else if aerr == nil {
+			h.release()
+		}
+		l.producers.end = l.EndOffset()
+		l.takeSnapshot(l.EndOffset())
+		l.dirDirty = true
+		l.mu.Unlock()
+		err = errors.Join(err, l.syncAll())
+	}
+	return errors.Join(err, l.release())
+}
+
+// release closes the files without writing anything.
+func (l *Log) release() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed.Swap(true) {
+		return nil
+	}
+	var errs []error
+	for _, s := range *l.segments.Load() {
+		errs = append(errs, s.close())
+	}
+	return errors.Join(errs...)
+}
+
+// removeFiles deletes files of the log now or, through the manager, later: they
+// get the suffix .deleted first. A crash in between leaves that suffix, which
+// opening cleans up.
+func (l *Log) removeFiles(names []string) error {
+	var renamed []string
+	for _, name := range names {
+		err := l.dir.fs.Rename(name, name+deletedSuffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		renamed = append(renamed, name+deletedSuffix)
+	}
+	if l.hooks.remove != nil {
+		l.hooks.remove(renamed, l.cfg.Load().FileDeleteDelayMs)
+		return nil
+	}
+	for _, name := range renamed {
+		if err := l.dir.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// files lists the names that a segment may have.
+func (s *segment) files() []string {
+	return []string{s.path(logSuffix), s.path(indexSuffix), s.path(timeSuffix), s.path(txnSuffix), s.path(snapshotSuffix)}
+}
+
+// writeUnsynced creates or replaces a file without syncing it.
+func writeUnsynced(fsys vfs.FS, name string, data []byte) error {
+	f, err := fsys.OpenFile(name, createFlags, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, 0)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}

@@ -2,12 +2,20 @@ package commitlog
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 )
 
 // ManagerConfig configures a Manager. Only Dirs is required.
@@ -17,7 +25,7 @@ type ManagerConfig struct {
 	BrokerID  int32
 	ClusterID string
 
-	Defaults Config // for topics that TopicConfig does not know
+	Defaults Config // for topics that TopicConfig does not know; zero: DefaultConfig
 	// TopicConfig gives a topic's configuration while logs are opened; nil
 	// means Defaults.
 	TopicConfig func(topic string) Config
@@ -32,8 +40,34 @@ type ManagerConfig struct {
 	Retain func(l *Log, now time.Time) (segments int, err error)
 	// Progress is told about logs being opened, from several goroutines.
 	Progress func(Progress)
-	// DirFailed is called once per directory that goes off line.
+	// DirFailed is called by Run, once per directory that goes off line.
 	DirFailed func(dir string, err error)
+}
+
+func (c *ManagerConfig) setDefaults() error {
+	if len(c.Dirs) == 0 {
+		return errors.New("commitlog: no log directory")
+	}
+	if c.FS == nil {
+		c.FS = vfs.OS{}
+	}
+	if c.Defaults == (Config{}) {
+		c.Defaults = DefaultConfig()
+	}
+	if c.TopicConfig == nil {
+		c.TopicConfig = func(string) Config { return c.Defaults }
+	}
+	if c.CheckpointInterval <= 0 {
+		c.CheckpointInterval = time.Minute
+	}
+	if c.RetentionInterval <= 0 {
+		c.RetentionInterval = 5 * time.Minute
+	}
+	if c.ProducerIDExpiration <= 0 {
+		c.ProducerIDExpiration = 24 * time.Hour
+	}
+	c.RecoveryThreads = max(1, c.RecoveryThreads)
+	return nil
 }
 
 // Progress is a step of opening: one more log of a directory is ready.
@@ -53,56 +87,309 @@ type DirInfo struct {
 	Logs  []*Log
 }
 
-// Manager owns the logs in all log directories.
-type Manager struct{}
+// Manager owns the logs in all log directories. All methods may be called
+// concurrently.
+type Manager struct {
+	cfg      ManagerConfig
+	logger   *slog.Logger
+	dirs     []*logDir
+	failures chan dirError // room for every directory
+
+	createMu sync.Mutex // one creation or deletion at a time
+	mu       sync.RWMutex
+	logs     map[record.TopicPartition]*Log // those of failed directories too
+}
+
+type dirError struct {
+	dir string
+	err error
+}
 
 // OpenManager locks the directories and opens every log in them, recovering
 // those that were not closed cleanly. A directory that fails is off line; it is
 // an error only if none is left. Close must follow, Run should.
 func OpenManager(ctx context.Context, cfg ManagerConfig, logger *slog.Logger, reg prometheus.Registerer) (*Manager, error) {
-	return &Manager{}, nil
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	m := &Manager{
+		cfg: cfg, logger: logger, logs: map[record.TopicPartition]*Log{},
+		failures: make(chan dirError, len(cfg.Dirs)),
+	}
+	for _, path := range cfg.Dirs {
+		m.dirs = append(m.dirs, newLogDir(m, path))
+	}
+	var group errgroup.Group
+	for _, d := range m.dirs {
+		group.Go(func() error {
+			if err := d.open(ctx); err != nil {
+				return d.health.fail("open", err)
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	if cerr := ctx.Err(); cerr != nil {
+		return nil, errors.Join(cerr, m.abandon())
+	}
+	if m.online() == 0 {
+		return nil, errors.Join(fmt.Errorf("commitlog: no log directory is usable: %w", err), m.abandon())
+	}
+	if reg != nil {
+		if err := reg.Register(&collector{m}); err != nil {
+			return nil, errors.Join(err, m.abandon())
+		}
+	}
+	return m, nil
 }
 
-// Run flushes, checkpoints, retains and deletes until ctx ends.
-func (m *Manager) Run(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+func (m *Manager) online() int {
+	n := 0
+	for _, d := range m.dirs {
+		if d.health.err() == nil {
+			n++
+		}
+	}
+	return n
+}
 
-// Close syncs and closes all logs, writes the checkpoints and the clean-shutdown
-// mark with the broker's epoch (-1: none), and gives up the locks. Run must have ended.
-func (m *Manager) Close(brokerEpoch int64) error { return nil }
+// abandon closes files and locks without writing anything.
+func (m *Manager) abandon() error {
+	var errs []error
+	for _, l := range m.Logs() {
+		errs = append(errs, l.release())
+	}
+	for _, d := range m.dirs {
+		errs = append(errs, d.unlock())
+	}
+	return errors.Join(errs...)
+}
 
 // Log finds an open log.
-func (m *Manager) Log(tp record.TopicPartition) (*Log, bool) { return nil, false }
+func (m *Manager) Log(tp record.TopicPartition) (*Log, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	l, ok := m.logs[tp]
+	return l, ok
+}
 
 // Logs lists the open logs in no particular order.
-func (m *Manager) Logs() []*Log { return nil }
+func (m *Manager) Logs() []*Log {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	out := make([]*Log, 0, len(m.logs))
+	for _, l := range m.logs {
+		out = append(out, l)
+	}
+	return out
+}
 
 // GetOrCreate finds a log or creates it in the directory with the fewest
-// partitions. A zero topicID is not recorded. A log on an off-line directory is
-// not created elsewhere: ErrStorage.
+// partitions. A zero topicID is not recorded. A log known to lie on a directory
+// that failed is not created elsewhere: ErrStorage.
 func (m *Manager) GetOrCreate(tp record.TopicPartition, topicID [16]byte, c Config) (*Log, error) {
-	return nil, ErrClosed
+	m.createMu.Lock()
+	defer m.createMu.Unlock()
+	if l, ok := m.Log(tp); ok {
+		if err := l.health.err(); err != nil {
+			return nil, err
+		}
+		if topicID != [16]byte{} {
+			return l, l.SetTopicID(topicID)
+		}
+		return l, nil
+	}
+	if err := checkPartition(tp); err != nil {
+		return nil, err
+	}
+	d := m.emptiest()
+	if d == nil {
+		return nil, fmt.Errorf("%w: every log directory is off line", ErrStorage)
+	}
+	l, err := d.create(tp, topicID, c)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	m.logs[tp] = l
+	m.mu.Unlock()
+	d.wantFlush(c)
+	return l, nil
+}
+
+// checkPartition keeps names out of which no folder can be made.
+func checkPartition(tp record.TopicPartition) error {
+	if tp.Topic == "" || tp.Topic == "." || tp.Topic == ".." || len(tp.Topic) > 249 ||
+		strings.ContainsAny(tp.Topic, "/\\\x00") || tp.Partition < 0 {
+		return fmt.Errorf("commitlog: %q is no partition", tp.String())
+	}
+	return nil
+}
+
+// emptiest is the usable directory with the fewest partitions, nil if none is.
+func (m *Manager) emptiest() *logDir {
+	var best *logDir
+	fewest := 0
+	for _, d := range m.dirs {
+		if d.health.err() != nil {
+			continue
+		}
+		if n := len(d.list()); best == nil || n < fewest {
+			best, fewest = d, n
+		}
+	}
+	return best
 }
 
 // Delete takes a log out of service at once and removes its files after
 // file.delete.delay.ms.
-func (m *Manager) Delete(tp record.TopicPartition) error { return ErrUnknownLog }
+func (m *Manager) Delete(tp record.TopicPartition) error {
+	m.createMu.Lock()
+	defer m.createMu.Unlock()
+	m.mu.Lock()
+	l, ok := m.logs[tp]
+	delete(m.logs, tp)
+	m.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("%w: %v", ErrUnknownLog, tp)
+	}
+	d := m.dirOf(l)
+	d.remove(l)
+	if err := l.release(); err != nil {
+		return l.health.fail("close log", err)
+	}
+	if err := l.health.err(); err != nil {
+		return err
+	}
+	old := l.Path()
+	gone := filepath.Join(d.path, deletedFolder(tp, strings.ReplaceAll(uuid.NewString(), "-", "")))
+	if err := m.cfg.FS.Rename(old, gone); err != nil {
+		return l.health.fail("delete log", err)
+	}
+	l.dir.path.Store(&gone)
+	if err := m.cfg.FS.SyncDir(d.path); err != nil {
+		return l.health.fail("delete log", err)
+	}
+	d.removeLater([]string{gone}, l.Config().FileDeleteDelayMs)
+	return d.checkpoint()
+}
+
+// deletedFolder names the folder of a deleted log, topic-partition.id-delete,
+// within the 255 bytes that file systems take.
+func deletedFolder(tp record.TopicPartition, id string) string {
+	suffix := fmt.Sprintf("-%d.%s-delete", tp.Partition, id)
+	return tp.Topic[:min(len(tp.Topic), 255-len(suffix))] + suffix
+}
+
+func (m *Manager) dirOf(l *Log) *logDir {
+	for _, d := range m.dirs {
+		if d.health == l.health {
+			return d
+		}
+	}
+	panic("commitlog: log without a directory")
+}
 
 // Configure applies a configuration to all logs of a topic.
-func (m *Manager) Configure(topic string, c Config) {}
+func (m *Manager) Configure(topic string, c Config) {
+	for _, l := range m.Logs() {
+		if l.tp.Topic == topic {
+			l.Configure(c)
+			m.dirOf(l).wantFlush(c)
+		}
+	}
+}
 
-// ReadHighWatermarks gives the checkpointed high watermarks of all directories.
-func (m *Manager) ReadHighWatermarks() (map[record.TopicPartition]int64, error) { return nil, nil }
+// ReadHighWatermarks gives the checkpointed high watermarks of all usable
+// directories.
+func (m *Manager) ReadHighWatermarks() (map[record.TopicPartition]int64, error) {
+	out := map[record.TopicPartition]int64{}
+	for _, d := range m.dirs {
+		if d.health.err() != nil {
+			continue
+		}
+		found, err := readOffsets(m.cfg.FS, filepath.Join(d.path, highWatermarkFile))
+		if errors.Is(err, ErrCorruptFile) {
+			m.logger.Warn("high watermarks are unreadable and begin at the log starts", "dir", d.path, "err", err)
+			continue
+		}
+		if err != nil {
+			return nil, d.health.fail("read high watermarks", err)
+		}
+		for tp, offset := range found {
+			out[tp] = offset
+		}
+	}
+	return out, nil
+}
 
 // WriteHighWatermarks stores high watermarks, each in the directory of its log;
-// partitions without a log are left out.
-func (m *Manager) WriteHighWatermarks(hw map[record.TopicPartition]int64) error { return nil }
+// partitions without a log are left out. Unchanged files are not rewritten.
+func (m *Manager) WriteHighWatermarks(hw map[record.TopicPartition]int64) error {
+	var errs []error
+	for _, d := range m.dirs {
+		if d.health.err() != nil {
+			continue
+		}
+		mine := offsets{}
+		for _, l := range d.list() {
+			if offset, ok := hw[l.tp]; ok {
+				mine[l.tp] = offset
+			}
+		}
+		errs = append(errs, d.writeCheckpoint(highWatermarkFile, mine))
+	}
+	return errors.Join(errs...)
+}
 
 // Checkpoint stores recovery points and log start offsets now.
-func (m *Manager) Checkpoint() error { return nil }
+func (m *Manager) Checkpoint() error {
+	var errs []error
+	for _, d := range m.dirs {
+		if d.health.err() == nil {
+			errs = append(errs, d.checkpoint())
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // Dirs describes the log directories in configured order.
-func (m *Manager) Dirs() []DirInfo { return nil }
+func (m *Manager) Dirs() []DirInfo {
+	out := make([]DirInfo, len(m.dirs))
+	for i, d := range m.dirs {
+		out[i] = DirInfo{Path: d.path, Err: d.health.err(), Logs: d.list()}
+		if out[i].Err == nil {
+			out[i].Usage, _ = m.cfg.FS.Usage(d.path) // a description, not a decision
+		}
+	}
+	return out
+}
 
 // PreviousBrokerEpoch is the broker epoch found in the clean-shutdown marks, -1
 // when a directory had none.
-func (m *Manager) PreviousBrokerEpoch() int64 { return -1 }
+func (m *Manager) PreviousBrokerEpoch() int64 {
+	epoch := int64(-1)
+	for i, d := range m.dirs {
+		if d.brokerEpoch < 0 || i > 0 && d.brokerEpoch != epoch {
+			return -1
+		}
+		epoch = d.brokerEpoch
+	}
+	return epoch
+}
+
+// Close syncs and closes all logs, writes the checkpoints and the clean-shutdown
+// mark with the broker's epoch (-1: none), and gives up the locks. Run must have ended.
+func (m *Manager) Close(brokerEpoch int64) error {
+	var group errgroup.Group
+	for _, d := range m.dirs {
+		group.Go(func() error { return d.close(brokerEpoch) })
+	}
+	return group.Wait()
+}
+
+// closer is what FS.Lock gives.
+type closer = io.Closer

@@ -133,3 +133,6 @@ func (im *Image) Led(topic string, count int) bool {
 	}
 	return true
 }
+
+// SecurityProtocolID is the number of a security protocol, or -1.
+func SecurityProtocolID(name string) int16 { return securityProtocolID(name) }

@@ -3,8 +3,11 @@ package server
 import (
 	"bufio"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -46,5 +49,28 @@ func pingPong(b *testing.B, c net.Conn, batch []byte, depth int) {
 				b.Fatal(err)
 			}
 		}
+	}
+}
+
+// BenchmarkFile measures answers of size bytes sent from a file.
+func BenchmarkFile(b *testing.B) {
+	for _, size := range []int{32 << 10, 1 << 20} {
+		b.Run(fmt.Sprint(size>>10, "KiB"), func(b *testing.B) {
+			file, err := os.Create(filepath.Join(b.TempDir(), "data"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer file.Close()
+			if _, err := file.Write(make([]byte, size)); err != nil {
+				b.Fatal(err)
+			}
+			var f File = tempFile{file, size}
+			parts := []Part{{File: f}}
+			s := start(b, Config{}, func(r *Request) { r.Reply(Response{Body: []byte("head"), Parts: parts}) })
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			b.ResetTimer()
+			pingPong(b, s.dial(), frame(1, ""), 1)
+		})
 	}
 }

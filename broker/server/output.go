@@ -242,12 +242,20 @@ func (c *Conn) writeFile(f File) error {
 	if err := c.push(true); err != nil {
 		return err
 	}
-	n, err := f.WriteTo(c.nc)
+	n, err := f.WriteTo(c.files())
 	if err == nil && n != int64(size) {
 		err = fmt.Errorf("%w: %d of %d bytes", errShortFile, n, size)
 	}
 	c.touch()
 	return err
+}
+
+// files is where file parts are written to.
+func (c *Conn) files() io.Writer {
+	if c.sock != nil {
+		return c.sock
+	}
+	return c.nc
 }
 
 // reserve makes room for n bytes in the output.

@@ -72,8 +72,11 @@ type Part struct {
 type File interface {
 	// Size is the exact number of bytes that WriteTo writes.
 	Size() int
-	// WriteTo writes all bytes to w, which is the connection itself (a
-	// *net.TCPConn where the listener gives one).
+	// WriteTo writes all bytes to w, which has a method
+	//
+	//	SendFile(fd uintptr, offset, length int64) (int64, error)
+	//
+	// where the connection can send a file without copying it.
 	WriteTo(w io.Writer) (int64, error)
 }
 

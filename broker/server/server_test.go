@@ -381,6 +381,11 @@ type tempFile struct {
 
 func (p tempFile) Size() int { return p.size }
 func (p tempFile) WriteTo(w io.Writer) (int64, error) {
+	if s, ok := w.(interface {
+		SendFile(fd uintptr, offset, length int64) (int64, error)
+	}); ok {
+		return s.SendFile(p.f.Fd(), 0, int64(p.size))
+	}
 	return io.Copy(w, io.NewSectionReader(p.f, 0, int64(p.size)))
 }
 

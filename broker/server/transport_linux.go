@@ -17,7 +17,7 @@ type socket struct {
 
 	// The callbacks are made once: a closure per call would be an allocation
 	// per call.
-	onRead, onWrite func(fd uintptr) bool
+	onRead, onWrite, onSend func(fd uintptr) bool
 
 	in      *input // read
 	n       int
@@ -27,6 +27,9 @@ type socket struct {
 	more     bool
 	wait     bool
 	writeErr error
+
+	file         int // SendFile
+	offset, left int64
 }
 
 // newSocket returns nil when the connection has no such access.
@@ -40,7 +43,7 @@ func newSocket(c net.Conn, in *input) *socket {
 		return nil
 	}
 	s := &socket{raw: raw, in: in}
-	s.onRead, s.onWrite = s.readReady, s.writeReady
+	s.onRead, s.onWrite, s.onSend = s.readReady, s.writeReady, s.sendReady
 	return s
 }
 
@@ -113,4 +116,45 @@ func (s *socket) send(fd int) (int, error) {
 		return unix.SendmsgN(fd, s.out, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
 	}
 	return unix.Write(fd, s.out)
+}
+
+// Write implements io.Writer.
+func (s *socket) Write(b []byte) (int, error) {
+	rest, err := s.write(b, false, true)
+	return len(b) - len(rest), err
+}
+
+// SendFile sends a range of a file without copying it through user space. The
+// file's own position is neither used nor moved.
+func (s *socket) SendFile(fd uintptr, offset, length int64) (int64, error) {
+	s.file, s.offset, s.left, s.writeErr = int(fd), offset, length, nil
+	err := s.raw.Write(s.onSend)
+	if err == nil {
+		err = s.writeErr
+	}
+	return length - s.left, err
+}
+
+// maxSend is how much one system call is asked to send.
+const maxSend = 1 << 30
+
+// sendReady runs with the descriptor's write lock held; false waits.
+func (s *socket) sendReady(fd uintptr) bool {
+	for s.left > 0 {
+		n, err := unix.Sendfile(int(fd), s.file, &s.offset, int(min(s.left, maxSend)))
+		switch {
+		case n > 0:
+			s.left -= int64(n) // the kernel has moved offset
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			return false
+		default:
+			if err == nil {
+				err = errShortFile
+			}
+			s.writeErr = err
+			return true
+		}
+	}
+	return true
 }

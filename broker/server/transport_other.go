@@ -14,3 +14,7 @@ func (*socket) read() (int, error) { panic("server: no socket access on this sys
 func (*socket) write([]byte, bool, bool) ([]byte, error) {
 	panic("server: no socket access on this system")
 }
+
+func (*socket) Write([]byte) (int, error) {
+	panic("server: no socket access on this system")
+}

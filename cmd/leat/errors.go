@@ -14,12 +14,14 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/leatstream/leat/broker"
 	"github.com/leatstream/leat/broker/client"
 	"github.com/leatstream/leat/cmd/internal/admin"
 	"github.com/leatstream/leat/cmd/internal/conf"
 	"github.com/leatstream/leat/cmd/internal/message"
 	"github.com/leatstream/leat/cmd/internal/ops"
 	"github.com/leatstream/leat/cmd/internal/output"
+	"github.com/leatstream/leat/cmd/internal/perf"
 )
 
 // Exit codes: scripts may rely on them.
@@ -91,8 +93,8 @@ func (a *App) classify(err error) (code int, next string) {
 		next    string
 		targets []error
 	}{
-		{exitUsage, "", []error{output.ErrFormat, message.ErrFilter, message.ErrFormat, message.ErrPosition, conf.ErrOverride, client.ErrConfig}},
-		{exitFailed, "", []error{conf.ErrSyntax, conf.ErrUnknownKey}},
+		{exitUsage, "", []error{output.ErrFormat, message.ErrFilter, message.ErrFormat, message.ErrPosition, conf.ErrOverride, client.ErrConfig, perf.ErrConfig}},
+		{exitUsage, "", []error{conf.ErrSyntax, conf.ErrUnknownKey, broker.ErrConfig}},
 		{exitNotFound, "leat topic list -b " + a.bootstrap, []error{kerr.UnknownTopicOrPartition, kerr.UnknownTopicID}},
 		{exitNotFound, "leat group list -b " + a.bootstrap, []error{kerr.GroupIDNotFound}},
 		{exitNotFound, "", []error{admin.ErrNotFound, fs.ErrNotExist}},

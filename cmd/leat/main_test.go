@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
+
+	"github.com/leatstream/leat/cmd/internal/perf"
 )
 
 var rewrite = flag.Bool("rewrite", false, "rewrite the golden files")
@@ -341,6 +344,38 @@ func TestConsumeInAGroup(t *testing.T) {
 	if got := mustLeat(t, addr, "", "topic", "consume", "t", "-g", "g", "--exit-at-end"); got != "" {
 		t.Errorf("nothing is left, got %q", got)
 	}
+}
+
+func TestPerf(t *testing.T) {
+	addr := fake(t, kfake.SeedTopics(2, "load"))
+	for _, line := range []string{
+		"perf produce load -n 300 --size 50 --rate 100000",
+		"perf produce load -n 300 --size 50 --raw --batch 10",
+		"perf consume load",
+		"perf consume load --raw",
+	} {
+		var report perf.Report
+		out := mustLeat(t, addr, "", append(strings.Fields(line), "--format", "json")...)
+		if err := json.Unmarshal([]byte(out), &report); err != nil {
+			t.Fatalf("%s: %v in %s", line, err, out)
+		}
+		want := int64(300)
+		if strings.Contains(line, "consume") {
+			want = 600
+		}
+		if report.Records != want || report.Failed != 0 || report.RecordsPerSecond <= 0 {
+			t.Errorf("%s: %s", line, out)
+		}
+	}
+	for line, code := range map[string]int{
+		"perf produce missing": exitNotFound, "perf consume missing": exitNotFound,
+		"perf produce load --size 3": exitUsage, "perf produce load --raw -z gzip": exitUsage, "perf consume load --from-end": exitUsage,
+	} {
+		if r := leat(t, addr, "", strings.Fields(line)...); r.code != code {
+			t.Errorf("%s: exit %d, want %d\n%s", line, r.code, code, r.errOut)
+		}
+	}
+	golden(t, "shape-perf-produce.txt", mustLeat(t, addr, "", "perf", "produce", "load", "--format", "help"))
 }
 
 func TestTail(t *testing.T) {

@@ -27,11 +27,12 @@ const (
 // nouns lists every command below "leat". Each file of this package adds one.
 func nouns() []func(*App) *cobra.Command {
 	return []func(*App) *cobra.Command{
-		//		newServerCmd,
+		newServerCmd,
 		newTopicCmd,
 		newGroupCmd,
-		//		newConnectorCmd,
-		//		newPerfCmd,
+		newConnectorCmd,
+		newPerfCmd,
+		newPipelineCmd,
 		newVersionCmd,
 	}
 }

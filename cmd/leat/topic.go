@@ -97,7 +97,7 @@ func newTopicDescribeCmd(a *App) *cobra.Command {
 
 // topicMissing proposes the list of topics when one was not found.
 func (a *App) topicMissing(err error) error {
-	if !errors.Is(err, admin.ErrNotFound) {
+	if err == nil || !errors.Is(err, admin.ErrNotFound) {
 		return err
 	}
 	return &cliError{code: exitNotFound, text: err.Error(), next: "leat topic list -b " + a.bootstrap, err: err}

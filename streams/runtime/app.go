@@ -95,7 +95,7 @@ func (a *App) run(ctx context.Context) error {
 	errs := make([]error, a.cfg.Threads)
 	a.setState(Rebalancing)
 	for i := range a.cfg.Threads {
-		t, err := newThread(a, i, l, cache, admin)
+		t, err := newThread(ctx, a, i, l, cache, admin)
 		if err != nil {
 			stop(err)
 			wg.Wait()
@@ -268,7 +268,7 @@ func (a *App) openStores(ctx context.Context, id processor.TaskID, cache *state.
 	deadline := time.Now().Add(a.cfg.ShutdownTimeout)
 	for {
 		set, err := state.Open(c)
-		if err == nil || time.Now().After(deadline) {
+		if err == nil || !state.IsLocked(err) || time.Now().After(deadline) {
 			return set, err
 		}
 		a.log.Warn("stores cannot be opened yet", "task", id.String(), "error", err)

@@ -74,7 +74,7 @@ func (t *thread) flush(ctx context.Context) error {
 	if err := t.client.Flush(ctx); err != nil {
 		return fmt.Errorf("streams: flush: %w", err)
 	}
-	return t.producing()
+	return t.failed()
 }
 
 func (t *thread) produceChanges(p *pendingCommit) error {
@@ -88,7 +88,7 @@ func (t *thread) produceChanges(p *pendingCommit) error {
 		p.stores = append(p.stores, o.Store)
 		t.client.Produce(t.ctx, rec, t.produced)
 	}
-	return t.producing()
+	return t.failed()
 }
 
 // apply moves the changes, which are in their changelogs now, into the stores.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/leatstream/leat/streams/processor"
 	"github.com/leatstream/leat/streams/task"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -16,7 +17,7 @@ import (
 // assigned makes the tasks of newly assigned partitions and has their stores
 // restored. It runs on the client's goroutine.
 func (t *thread) assigned(ctx context.Context, cl *kgo.Client, parts map[string][]int32) {
-	metadata := t.committedMetadata(ctx, parts)
+	committed := t.committed(ctx)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closing {
@@ -28,8 +29,8 @@ func (t *thread) assigned(ctx context.Context, cl *kgo.Client, parts map[string]
 			if !ok || t.tasks[id] != nil {
 				continue
 			}
-			if err := t.addTask(id, metadata); err != nil {
-				t.produceErr.CompareAndSwap(nil, &err)
+			if err := t.addTask(id, committed); err != nil {
+				t.fail(err)
 				return
 			}
 		}
@@ -37,13 +38,13 @@ func (t *thread) assigned(ctx context.Context, cl *kgo.Client, parts map[string]
 	t.app.settle()
 }
 
-func (t *thread) addTask(id processor.TaskID, metadata map[string]map[int32]string) error {
-	stores, err := t.app.openStores(t.ctx, id, t.cache)
+func (t *thread) addTask(id processor.TaskID, committed kadm.OffsetResponses) error {
+	stores, err := t.app.openStores(t.user, id, t.cache)
 	if err != nil {
 		return err
 	}
 	r := &running{id: id, thread: t.id, stores: stores, topics: t.layout.inputs(id), inputs: map[string]*input{}}
-	r.ctx, r.cancel = context.WithCancelCause(t.ctx)
+	r.ctx, r.cancel = context.WithCancelCause(t.user)
 	c := t.app.cfg
 	r.task, err = task.New(task.Config{
 		App: c.App, ID: id, Topology: t.app.topo, Stores: stores, Topics: r.topics,
@@ -55,13 +56,17 @@ func (t *thread) addTask(id processor.TaskID, metadata map[string]map[int32]stri
 		return errors.Join(err, stores.Close(false))
 	}
 	for _, topic := range r.topics {
-		r.inputs[topic] = &input{next: -1, end: -1, paused: true}
-		r.task.SetPartitionTime(topic, metadata[topic][id.Partition])
+		in := &input{next: -1, end: -1, paused: true}
+		if o, ok := committed.Lookup(topic, id.Partition); ok && o.Err == nil && o.At >= 0 {
+			in.next = o.At
+			r.task.SetPartitionTime(topic, o.Metadata)
+		}
+		r.inputs[topic] = in
 		t.client.PauseFetchPartitions(map[string][]int32{topic: {id.Partition}})
 	}
 	t.tasks[id] = r
 	t.app.addTask(r)
-	r.job = t.restore.submit(t.ctx, r)
+	r.job = t.restore.submit(t.user, r)
 	return nil
 }
 
@@ -91,45 +96,33 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// committedMetadata reads the metadata of committed offsets. It only refines
-// the tasks' start, so that its failure is not one.
-func (t *thread) committedMetadata(ctx context.Context, parts map[string][]int32) map[string]map[int32]string {
-	out := map[string]map[int32]string{}
+// committed reads the group's offsets. It only refines the tasks' start, so
+// that its failure is not one.
+func (t *thread) committed(ctx context.Context) kadm.OffsetResponses {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	offsets, err := t.adm.FetchOffsets(ctx, t.app.cfg.App)
 	if err != nil {
-		t.log.Warn("metadata of committed offsets cannot be read", "error", err)
-		return out
+		t.log.Warn("committed offsets cannot be read", "error", err)
 	}
-	for topic := range parts {
-		out[topic] = map[int32]string{}
-		for p, o := range offsets[topic] {
-			out[topic][p] = o.Metadata
-		}
-	}
-	return out
+	return offsets
 }
 
 // takeRestored starts the tasks whose stores are complete.
 func (t *thread) takeRestored() error {
-	for {
-		select {
-		case job := <-t.restore.done:
-			r := job.task
-			if t.tasks[r.id] != r || r.active.Load() {
-				continue // revoked meanwhile
-			}
-			if job.err != nil {
-				return job.err
-			}
-			if err := t.startTask(r); err != nil {
-				return err
-			}
-		default:
-			return t.producing()
+	for _, job := range t.restore.take() {
+		r := job.task
+		if t.tasks[r.id] != r || r.active.Load() {
+			continue // revoked meanwhile
+		}
+		if job.err != nil {
+			return job.err
+		}
+		if err := t.startTask(r); err != nil {
+			return err
 		}
 	}
+	return t.failed()
 }
 
 func (t *thread) startTask(r *running) error {
@@ -155,7 +148,7 @@ func (t *thread) revoked(ctx context.Context, _ *kgo.Client, parts map[string][]
 	if len(gone) == 0 {
 		return
 	}
-	err := t.producing()
+	err := t.failed()
 	if err == nil {
 		if err = t.commit(ctx); err != nil {
 			t.log.Error("commit before tasks leave failed; their records will be processed again", "error", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/leatstream/leat/streams/state"
@@ -24,8 +25,11 @@ type restorer struct {
 	adm    *kadm.Client
 	log    *slog.Logger
 	metric *metrics
-	in     chan *restoreJob
-	done   chan *restoreJob
+
+	mu       sync.Mutex
+	waiting  []*restoreJob // submitted and not begun
+	finished []*restoreJob // released and not taken
+	wake     chan struct{} // holds one token when waiting is not empty
 }
 
 // restoreJob is the restoring of one task.
@@ -60,22 +64,39 @@ func newRestorer(a *App) (*restorer, error) {
 	}
 	return &restorer{
 		app: a.cfg.App, client: cl, adm: kadm.NewClient(cl), log: a.log, metric: a.metrics,
-		in: make(chan *restoreJob), done: make(chan *restoreJob, 1),
+		wake: make(chan struct{}, 1),
 	}, nil
 }
 
-// submit hands a task's stores over. It must not be called after run ended.
+// submit hands a task's stores over. It never blocks.
 func (r *restorer) submit(ctx context.Context, t *running) *restoreJob {
 	job := &restoreJob{task: t, released: make(chan struct{})}
 	job.ctx, job.cancel = context.WithCancel(ctx)
+	r.mu.Lock()
+	r.waiting = append(r.waiting, job)
+	r.mu.Unlock()
 	select {
-	case r.in <- job:
-	case <-ctx.Done():
-		job.err = ctx.Err()
-		job.cancel()
-		close(job.released)
+	case r.wake <- struct{}{}:
+	default:
 	}
 	return job
+}
+
+// take returns the jobs that have ended since the last call.
+func (r *restorer) take() []*restoreJob {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := r.finished
+	r.finished = nil
+	return out
+}
+
+func (r *restorer) submitted() []*restoreJob {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := r.waiting
+	r.waiting = nil
+	return out
 }
 
 // run restores until ctx ends; jobs that are not complete then end with its
@@ -84,44 +105,44 @@ func (r *restorer) run(ctx context.Context) {
 	defer r.client.Close()
 	active := map[string]map[int32]*changelog{}
 	jobs := map[*restoreJob]bool{}
-	for {
-		var in *restoreJob
+	for ctx.Err() == nil {
 		if len(jobs) == 0 {
 			select {
-			case in = <-r.in:
+			case <-r.wake:
 			case <-ctx.Done():
-				return
-			}
-		} else {
-			select {
-			case in = <-r.in:
-			default:
 			}
 		}
-		if in != nil {
-			if err := r.begin(in, active); err != nil || len(in.logs) == 0 {
-				r.finish(ctx, in, err, active)
+		for _, job := range r.submitted() {
+			if err := r.begin(job, active); err != nil || len(job.logs) == 0 {
+				r.finish(job, err, active)
 			} else {
-				jobs[in] = true
+				jobs[job] = true
 			}
-			continue
 		}
-		r.poll(ctx, active)
+		if len(jobs) > 0 {
+			r.poll(ctx, active)
+		}
 		for job := range jobs {
-			if err, over := job.over(ctx); over {
-				r.finish(ctx, job, err, active)
+			if err, over := job.over(); over {
+				r.finish(job, err, active)
 				delete(jobs, job)
 			}
 		}
 	}
+	for job := range jobs {
+		r.finish(job, ctx.Err(), active)
+	}
+	for _, job := range r.submitted() {
+		r.finish(job, ctx.Err(), active)
+	}
 }
 
 // over tells whether a job has ended, and how.
-func (j *restoreJob) over(ctx context.Context) (error, bool) {
+func (j *restoreJob) over() (err error, over bool) {
 	if j.err != nil {
 		return j.err, true
 	}
-	if err := errors.Join(ctx.Err(), j.ctx.Err()); err != nil {
+	if err := j.ctx.Err(); err != nil {
 		return err, true
 	}
 	var remaining int64
@@ -218,17 +239,16 @@ func (r *restorer) stop(c *changelog, active map[string]map[int32]*changelog) {
 }
 
 // finish gives the stores back to the thread.
-func (r *restorer) finish(ctx context.Context, job *restoreJob, err error, active map[string]map[int32]*changelog) {
+func (r *restorer) finish(job *restoreJob, err error, active map[string]map[int32]*changelog) {
 	for _, c := range job.logs {
 		r.stop(c, active)
 	}
 	job.err = err
 	job.cancel()
 	close(job.released)
-	select {
-	case r.done <- job:
-	case <-ctx.Done():
-	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.finished = append(r.finished, job)
 }
 
 // restorePoll bounds a wait for records, so that new jobs and cancelled ones
@@ -302,4 +322,3 @@ func (r *restorer) apply(c *changelog, records []*kgo.Record) error {
 	r.metric.restored.Add(float64(len(batch)))
 	return c.store.Restore(batch, c.next)
 }
-

@@ -14,6 +14,7 @@ import (
 	"github.com/leatstream/leat/streams/state"
 	"github.com/leatstream/leat/streams/task"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -33,10 +34,11 @@ type thread struct {
 	restore *restorer
 	log     *slog.Logger
 
-	produceErr atomic.Pointer[error] // the first record that could not be written
+	failure atomic.Pointer[error] // the first one of a callback; ends the thread
 
 	mu         sync.Mutex
-	ctx        context.Context // of run
+	ctx        context.Context // of work: outlives user by the time of a shutdown
+	user       context.Context // of what tasks and restores wait for
 	tasks      map[processor.TaskID]*running
 	lastCommit time.Time
 	lastFlush  time.Time
@@ -59,6 +61,9 @@ type running struct {
 	// For readers outside the thread.
 	active    atomic.Bool
 	remaining atomic.Int64
+	// The last check of quiet: see idle.
+	idleChecked time.Time
+	idleResult  bool
 }
 
 // input is how far one input partition has been fetched.
@@ -70,10 +75,11 @@ type input struct {
 
 func (in *input) caughtUp() bool { return in.end < 0 || in.next >= in.end }
 
-func newThread(a *App, id int, l *layout, cache *state.Cache, admin *kgo.Client) (*thread, error) {
+func newThread(ctx context.Context, a *App, id int, l *layout, cache *state.Cache, admin *kgo.Client) (*thread, error) {
 	t := &thread{
 		app: a, id: id, layout: l, cache: cache, adm: kadm.NewClient(admin),
 		log: a.log.With("thread", id), tasks: map[processor.TaskID]*running{},
+		ctx: context.WithoutCancel(ctx), user: ctx, lastCommit: time.Now(), lastFlush: time.Now(),
 	}
 	var err error
 	if t.restore, err = newRestorer(a); err != nil {
@@ -95,7 +101,6 @@ func newThread(a *App, id int, l *layout, cache *state.Cache, admin *kgo.Client)
 	if a.cfg.SessionTimeout > 0 {
 		opts = append(opts, kgo.SessionTimeout(a.cfg.SessionTimeout), kgo.HeartbeatInterval(a.cfg.SessionTimeout/3))
 	}
-	t.ctx = context.Background()
 	if t.client, err = kgo.NewClient(opts...); err != nil {
 		t.restore.client.Close()
 		return nil, fmt.Errorf("streams: client: %w", err)
@@ -106,11 +111,12 @@ func newThread(a *App, id int, l *layout, cache *state.Cache, admin *kgo.Client)
 // run is the thread's loop. It ends with ctx, after a last commit, or with the
 // first error, without one.
 func (t *thread) run(ctx context.Context) error {
+	work, stopWork := linger(ctx, t.app.cfg.ShutdownTimeout)
+	defer stopWork()
 	t.mu.Lock()
-	t.ctx = ctx
-	t.lastCommit, t.lastFlush = time.Now(), time.Now()
+	t.ctx = work
 	t.mu.Unlock()
-	rctx, stopRestore := context.WithCancel(context.WithoutCancel(ctx))
+	rctx, stopRestore := context.WithCancel(work)
 	var wg sync.WaitGroup
 	wg.Go(func() { t.restore.run(rctx) })
 
@@ -118,10 +124,24 @@ func (t *thread) run(ctx context.Context) error {
 	for err == nil && ctx.Err() == nil {
 		err = t.turn(ctx)
 	}
-	err = errors.Join(err, t.shutdown(ctx, err == nil))
+	err = errors.Join(err, t.shutdown(work, err == nil))
 	stopRestore()
 	wg.Wait()
 	return err
+}
+
+// linger is a context that ends d after ctx: work under way when the
+// application is told to stop may be completed.
+func linger(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(d, cancel)
+		context.AfterFunc(out, func() { timer.Stop() })
+	})
+	return out, func() {
+		stop()
+		cancel()
+	}
 }
 
 // turn is one round of the loop: poll, process, commit if it is time.
@@ -147,7 +167,7 @@ func (t *thread) turn(ctx context.Context) error {
 		return err
 	}
 	if soon || t.commitDue() {
-		return t.commit(ctx)
+		return t.commit(t.ctx)
 	}
 	return nil
 }
@@ -179,7 +199,7 @@ func (t *thread) enqueue(fetches kgo.Fetches) error {
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 			return
 		}
-		if errors.Is(err, kgo.ErrClientClosed) || topic == "" {
+		if fatal(err) {
 			errs = append(errs, fmt.Errorf("streams: group %s: %w", t.app.cfg.App, err))
 			return
 		}
@@ -200,6 +220,19 @@ func (t *thread) enqueue(fetches kgo.Fetches) error {
 		errs = append(errs, r.task.Enqueue(p.Topic, inputs(p.Records), !in.caughtUp()))
 	})
 	return errors.Join(errs...)
+}
+
+// fatal tells whether an error of the group cannot pass by itself.
+func fatal(err error) bool {
+	for _, e := range []error{
+		kgo.ErrClientClosed, kerr.InvalidSessionTimeout, kerr.GroupAuthorizationFailed, kerr.TopicAuthorizationFailed,
+		kerr.InconsistentGroupProtocol, kerr.InvalidGroupID, kerr.GroupMaxSizeReached,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 func inputs(records []*kgo.Record) []task.Input {
@@ -271,7 +304,7 @@ func (t *thread) send(r *running) error {
 	for _, o := range r.task.Outputs() {
 		t.client.Produce(t.ctx, t.record(o), t.produced)
 	}
-	return t.producing()
+	return t.failed()
 }
 
 // record makes the producer's form of an output.
@@ -292,34 +325,35 @@ func (t *thread) record(o task.Output) *kgo.Record {
 // produced keeps the first failure; the thread stops at its next step.
 func (t *thread) produced(_ *kgo.Record, err error) {
 	if err != nil {
-		t.produceErr.CompareAndSwap(nil, &err)
+		t.fail(fmt.Errorf("streams: produce: %w", err))
 	}
 }
 
-func (t *thread) producing() error {
-	if err := t.produceErr.Load(); err != nil {
-		return fmt.Errorf("streams: produce: %w", *err)
+func (t *thread) failed() error {
+	if err := t.failure.Load(); err != nil {
+		return *err
 	}
 	return nil
 }
 
+func (t *thread) fail(err error) { t.failure.CompareAndSwap(nil, &err) }
+
 // tick lets time pass for the tasks. It tells whether a commit should follow
 // soon: a clock has moved without input.
 func (t *thread) tick() (soon bool, err error) {
-	now := time.Now().UnixMilli()
+	now := time.Now()
 	for _, r := range t.tasks {
 		if !r.active.Load() {
 			continue
 		}
-		caughtUp := true
-		for topic, in := range r.inputs {
-			caughtUp = caughtUp && in.caughtUp()
-			if in.end >= 0 {
-				lag := max(0, in.end-in.next) + int64(r.task.QueuedOf(topic))
-				t.app.metrics.lag.WithLabelValues(topic, strconv.Itoa(int(r.id.Partition))).Set(float64(lag))
+		quiet := task.Busy
+		if t.caughtUp(r) {
+			quiet = task.Unsure
+			if r.task.IdleDue(now.UnixMilli()) && t.idle(r, now) {
+				quiet = task.Confirmed
 			}
 		}
-		moved, err := r.task.Tick(now, caughtUp)
+		moved, err := r.task.Tick(now.UnixMilli(), quiet)
 		if err != nil {
 			return false, err
 		}
@@ -331,14 +365,25 @@ func (t *thread) tick() (soon bool, err error) {
 	return soon, nil
 }
 
+// caughtUp tells whether, as far as fetches have shown, the task has all its
+// input. It also reports the lag.
+func (t *thread) caughtUp(r *running) bool {
+	all := true
+	for topic, in := range r.inputs {
+		all = all && in.caughtUp()
+		if in.end >= 0 {
+			lag := max(0, in.end-in.next) + int64(r.task.QueuedOf(topic))
+			t.app.metrics.lag.WithLabelValues(topic, strconv.Itoa(int(r.id.Partition))).Set(float64(lag))
+		}
+	}
+	return all
+}
+
 // shutdown commits, if the end is an orderly one, closes all tasks and leaves
 // the group.
 func (t *thread) shutdown(ctx context.Context, orderly bool) error {
 	t.app.setState(Stopping)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.app.cfg.ShutdownTimeout)
-	defer cancel()
 	t.mu.Lock()
-	t.ctx = ctx
 	t.closing = true
 	var err error
 	if orderly {

@@ -48,7 +48,7 @@ func awaitTopics(ctx context.Context, adm *kadm.Client, topics []string, wait ti
 			return counts, nil
 		}
 		if attempt == 0 {
-			log.Info("waiting for input topics", "topics", missing, "error", err)
+			log.Debug("waiting for topics", "topics", missing, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -56,7 +56,7 @@ func awaitTopics(ctx context.Context, adm *kadm.Client, topics []string, wait ti
 				err = fmt.Errorf("%w: missing input topics %v", ErrTopics, missing)
 			}
 			return nil, fmt.Errorf("streams: waited %v for the input topics: %w", wait, err)
-		case <-time.After(min(time.Second, 50*time.Millisecond<<min(attempt, 5))):
+		case <-time.After(min(time.Second, 5*time.Millisecond<<min(attempt, 8))):
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -43,6 +45,12 @@ func openDisk(dir string, cache *Cache, log *slog.Logger) (*disk, error) {
 		return nil, fmt.Errorf("state: open %s: %w", dir, err)
 	}
 	return &disk{db}, nil
+}
+
+// IsLocked tells whether a set could not be opened because its folder is in
+// use, by this process or another.
+func IsLocked(err error) bool {
+	return err != nil && (errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process"))
 }
 
 // pebbleLog passes what pebble says on at debug level: its infos are many.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/leatstream/leat/streams/processor"
 )
 
@@ -98,7 +99,7 @@ func openFormat(c Config) (*disk, error) {
 		return openFormat(c)
 	}
 	if !ok {
-		if err := d.db.Set(formatKey, []byte{formatVersion}, nil); err != nil {
+		if err := d.db.Set(formatKey, []byte{formatVersion}, pebble.NoSync); err != nil {
 			return nil, errors.Join(err, d.close())
 		}
 	}

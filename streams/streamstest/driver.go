@@ -309,21 +309,21 @@ func (d *Driver) Now() int64 { return d.now }
 // run, idle policies do not.
 func (d *Driver) AdvanceWall(by time.Duration) {
 	d.t.Helper()
-	d.tick(by, false)
+	d.tick(by, task.Busy)
 }
 
 // AdvanceIdle moves the wall clock with all inputs read to their ends, so that
 // idle policies take effect.
 func (d *Driver) AdvanceIdle(by time.Duration) {
 	d.t.Helper()
-	d.tick(by, true)
+	d.tick(by, task.Confirmed)
 }
 
-func (d *Driver) tick(by time.Duration, idle bool) {
+func (d *Driver) tick(by time.Duration, quiet task.Quiet) {
 	d.t.Helper()
 	d.now += by.Milliseconds()
 	for _, id := range d.order {
-		_, err := d.tasks[id].Tick(d.now, idle)
+		_, err := d.tasks[id].Tick(d.now, quiet)
 		d.deliver(d.tasks[id].Outputs())
 		d.check(err)
 	}
@@ -375,10 +375,10 @@ func (d *Driver) Crash() {
 
 // CrashInCommit commits, but only up to a point, and stops. The commits of the
 // tasks before the given one are complete, those after it do not happen.
-func (d *Driver) CrashInCommit(task, point int) {
+func (d *Driver) CrashInCommit(nth, point int) {
 	d.t.Helper()
 	for i, id := range d.order {
-		if i == task%len(d.order) {
+		if i == nth%len(d.order) {
 			d.commit(d.tasks[id], point)
 			break
 		}

@@ -293,17 +293,31 @@ func (t *Task) skip(q *queue) {
 	t.quietSince = t.now
 }
 
-// Tick lets time pass: punctuations by the wall clock run, and operators whose
-// windows close on quiet input move on. caughtUp says that all inputs have been
-// read to their ends. It tells whether an operator's clock moved; a commit
-// should follow soon then.
-func (t *Task) Tick(now int64, caughtUp bool) (moved bool, err error) {
+// Quiet is what the shell knows about the task's inputs.
+type Quiet int
+
+// The degrees of quiet.
+const (
+	// Busy inputs have records that have not been fetched.
+	Busy Quiet = iota
+	// Unsure: no record is known to wait, and none is known not to.
+	Unsure
+	// Confirmed: all inputs have been read to their ends.
+	Confirmed
+)
+
+// Tick lets time pass: punctuations by the wall clock run and, if quiet is
+// Confirmed, operators whose windows close on quiet input move on. It tells
+// whether an operator's clock moved; a commit should follow soon then.
+func (t *Task) Tick(now int64, quiet Quiet) (moved bool, err error) {
 	t.now = now
 	if err := t.punctuate(processor.WallClock, now); err != nil {
 		return false, err
 	}
-	if !caughtUp || t.Queued() > 0 {
+	if quiet == Busy || t.Queued() > 0 {
 		t.quietSince = now
+	}
+	if quiet != Confirmed || t.Queued() > 0 {
 		return false, nil
 	}
 	for _, i := range t.idlers {
@@ -319,6 +333,17 @@ func (t *Task) Tick(now int64, caughtUp bool) (moved bool, err error) {
 		moved = moved || m
 	}
 	return moved, nil
+}
+
+// IdleDue tells whether an operator would move on if the inputs are quiet, so
+// that the shell can make sure they are before it says so to Tick.
+func (t *Task) IdleDue(now int64) bool {
+	for _, i := range t.idlers {
+		if now-t.quietSince >= i.IdleAfter().Milliseconds() {
+			return true
+		}
+	}
+	return false
 }
 
 // Outputs returns the records for sinks since the last call. The slice is

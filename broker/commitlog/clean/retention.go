@@ -13,5 +13,89 @@ type Retention struct {
 	HighWatermark func(l *commitlog.Log) (offset int64, ok bool)
 }
 
-// Apply deletes the segments of one log that its configuration does not keep.
-func (r Retention) Apply(l *commitlog.Log, now time.Time) (segments int, err error) { return 0, nil }
+// Apply deletes the segments of one log that its configuration does not keep:
+// those before the start offset always, those too old or in excess of the size
+// under cleanup.policy=delete.
+func (r Retention) Apply(l *commitlog.Log, now time.Time) (segments int, err error) {
+	highWatermark, ok := r.HighWatermark(l)
+	if !ok {
+		return 0, nil
+	}
+	list, err := l.Segments()
+	if err != nil {
+		return 0, err
+	}
+	p := plan{list: list, start: l.StartOffset(), highWatermark: highWatermark, now: now.UnixMilli(), config: l.Config()}
+	n := p.count()
+	if n == 0 {
+		return 0, nil
+	}
+	if list[n-1].Active {
+		if err := l.Roll(now); err != nil {
+			return 0, err
+		}
+	}
+	return l.DeleteSegments(list[n-1].NextOffset)
+}
+
+// plan is the input of a decision.
+type plan struct {
+	list          []commitlog.SegmentInfo
+	start         int64
+	highWatermark int64
+	now           int64 // ms
+	config        commitlog.Config
+}
+
+// count is how many segments from the start of the log may go.
+func (p plan) count() int {
+	n := p.beforeStart()
+	if p.config.Delete {
+		n = max(n, p.tooOld(), p.tooMuch())
+	}
+	return n
+}
+
+// deletable tells whether a segment may go at all: every record is below the
+// high watermark, and it is not the empty end of the log.
+func (p plan) deletable(s commitlog.SegmentInfo) bool {
+	return s.NextOffset <= p.highWatermark && !(s.Active && s.Size == 0)
+}
+
+// beforeStart counts the sealed segments that end at or below the start offset.
+func (p plan) beforeStart() int {
+	n := 0
+	for n < len(p.list) && !p.list[n].Active && p.list[n].NextOffset <= p.start && p.deletable(p.list[n]) {
+		n++
+	}
+	return n
+}
+
+// tooOld counts the segments whose newest record is older than retention.ms.
+func (p plan) tooOld() int {
+	if p.config.RetentionMs < 0 {
+		return 0
+	}
+	n := 0
+	for n < len(p.list) && p.deletable(p.list[n]) && p.now-p.list[n].Largest > p.config.RetentionMs {
+		n++
+	}
+	return n
+}
+
+// tooMuch counts the segments without which the log still has retention.bytes.
+func (p plan) tooMuch() int {
+	if p.config.RetentionBytes < 0 {
+		return 0
+	}
+	var excess int64 = -p.config.RetentionBytes
+	for _, s := range p.list {
+		excess += s.Size
+	}
+	n := 0
+	for n < len(p.list) && p.deletable(p.list[n]) && excess-p.list[n].Size >= 0 {
+		excess -= p.list[n].Size
+		n++
+	}
+	return n
+}

@@ -83,7 +83,7 @@ func (g *group) tombstones() []coordinator.Record {
 
 // expireOffsets removes what has outlived its retention.
 func (s *Shard) expireOffsets() {
-	for _, g := range s.groups {
+	for _, g := range s.sorted() {
 		if g.state == stateDead || g.removing > 0 || len(g.pending) > 0 {
 			continue
 		}
@@ -167,7 +167,7 @@ type topicsDeletedRequest struct{ topics map[string]struct{} }
 func (r *topicsDeletedRequest) Refuse(error) {}
 
 func (r *topicsDeletedRequest) apply(s *Shard) {
-	for _, g := range s.groups {
+	for _, g := range s.sorted() {
 		if g.state == stateDead {
 			continue
 		}

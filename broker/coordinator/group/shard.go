@@ -1,6 +1,8 @@
 package group
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -99,6 +101,17 @@ func (s *Shard) drop(g *group) {
 	}
 }
 
+// sorted lists the groups by name: what a shard does to several groups has a
+// fixed order.
+func (s *Shard) sorted() []*group {
+	gs := make([]*group, 0, len(s.groups))
+	for _, g := range s.groups {
+		gs = append(gs, g)
+	}
+	slices.SortFunc(gs, func(a, b *group) int { return strings.Compare(a.id, b.id) })
+	return gs
+}
+
 func (s *Shard) stopTimers(g *group) {
 	s.timers.Stop(&g.joinTimer)
 	s.timers.Stop(&g.syncTimer)
@@ -169,9 +182,9 @@ func (s *Shard) restore(g *group, e *entry) {
 // Loaded implements coordinator.Shard.
 func (s *Shard) Loaded(now time.Time) coordinator.Effects {
 	return s.step(now, func() {
-		for id, g := range s.groups {
+		for _, g := range s.sorted() {
 			if !g.stored && len(g.offsets) == 0 {
-				delete(s.groups, id)
+				delete(s.groups, g.id)
 				continue
 			}
 			if !g.stored {
@@ -191,7 +204,7 @@ func (s *Shard) Loaded(now time.Time) coordinator.Effects {
 // Unload implements coordinator.Shard.
 func (s *Shard) Unload(error) coordinator.Effects {
 	s.eff = coordinator.Effects{}
-	for _, g := range s.groups {
+	for _, g := range s.sorted() {
 		for _, m := range g.members {
 			s.answerJoin(g, m, joinFailure(m.id, codeNotCoordinator))
 			s.answerSync(m, codeNotCoordinator)

@@ -150,7 +150,7 @@ func (s *Settings) check(t Table, strict bool) error {
 		return nil
 	}
 	names := t.Keys()
-	for _, key := range slices.Sorted(maps.Keys(s.origin)) {
+	for _, key := range s.Keys() {
 		if !t.Known(key) {
 			s.unknown = append(s.unknown, Unknown{Key: key, Layer: s.origin[key], Nearest: Nearest(key, names)})
 		}
@@ -184,6 +184,9 @@ func (s *Settings) All() map[string]string {
 	}
 	return m
 }
+
+// Keys lists every key that some layer set, sorted.
+func (s *Settings) Keys() []string { return slices.Sorted(maps.Keys(s.origin)) }
 
 // Unknown lists the keys that the table does not define, sorted.
 func (s *Settings) Unknown() []Unknown { return s.unknown }

@@ -64,7 +64,7 @@ func forbidden(from string, rule Rule, imported Import, free bool) string {
 		return fmt.Sprintf("%s imports %s, which is for tests", from, imported.Path) + table
 	case imported.Internal && !matchesAny(rule.Internal, imported.Path):
 		return fmt.Sprintf("%s may not import %s (allowed: %s)", from, imported.Path, listed(rule.Internal)) + table
-	case !imported.Internal && !prefixed(rule.Modules, imported.Path):
+	case !imported.Internal && !prefixed(rule.Modules, imported.Path) && !prefixed(light(), imported.Path):
 		return fmt.Sprintf("%s may not import the module package %s (allowed: %s)", from, imported.Path, listed(rule.Modules)) + table
 	}
 	return ""

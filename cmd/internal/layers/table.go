@@ -9,6 +9,12 @@ type Rule struct {
 	Modules  []string // packages of other modules, by path prefix; "*": any
 }
 
+// light lists modules so small and so close to the standard library that every
+// package may use them. Rows name the heavy ones.
+func light() []string {
+	return []string{"github.com/cespare/xxhash/v2", "github.com/google/uuid", "golang.org/x/sync", "golang.org/x/sys"}
+}
+
 // Prefixes of third-party packages that the table names often.
 const (
 	prom    = "github.com/prometheus/client_golang/prometheus"
@@ -16,10 +22,6 @@ const (
 	kadm    = "github.com/twmb/franz-go/pkg/kadm"
 	kmsg    = "github.com/twmb/franz-go/pkg/kmsg"
 	kerr    = "github.com/twmb/franz-go/pkg/kerr"
-	xsys    = "golang.org/x/sys"
-	xsync   = "golang.org/x/sync"
-	uuid    = "github.com/google/uuid"
-	xxhash  = "github.com/cespare/xxhash/v2"
 	anyPath = "*"
 )
 
@@ -35,23 +37,23 @@ func Table() []Rule {
 func brokerRules() []Rule {
 	return []Rule{
 		{"broker/wire", nil, []string{kmsg}},
-		{"broker/record", nil, []string{"github.com/klauspost/compress", "github.com/pierrec/lz4/v4", xxhash}},
-		{"broker/vfs", nil, []string{xsys}},
+		{"broker/record", nil, []string{"github.com/klauspost/compress", "github.com/pierrec/lz4/v4"}},
+		{"broker/vfs", nil, nil},
 
 		{"broker/auth", nil, nil},
-		{"broker/commitlog", []string{"broker/record", "broker/vfs"}, []string{prom, xsync}},
+		{"broker/commitlog", []string{"broker/record", "broker/vfs"}, []string{prom}},
 		{"broker/coordination", nil, nil},
 		{"broker/coordination/embedded", []string{"broker/coordination", "broker/vfs"}, []string{prom}},
 		{"broker/coordination/zookeeper", []string{"broker/coordination"}, []string{prom, "github.com/go-zookeeper/zk"}},
 		{"broker/metadata", []string{"broker/coordination", "broker/record"}, []string{kmsg}},
-		{"broker/server", []string{"broker/wire"}, []string{prom, xsys}},
+		{"broker/server", []string{"broker/wire"}, []string{prom}},
 		{"broker/peer", []string{"broker/wire", "broker/record"}, []string{kmsg, prom}},
 
 		{"broker/commitlog/clean", []string{"broker/commitlog", "broker/record", "broker/vfs"}, []string{prom}},
 		{"broker/replica", []string{"broker/commitlog", "broker/record", "broker/vfs", "broker/metadata", "broker/peer"}, []string{kmsg, prom}},
 		{"broker/coordinator", []string{"broker/commitlog", "broker/record", "broker/replica", "broker/metadata"}, []string{kmsg, prom}},
 
-		{"broker/coordinator/group", []string{"broker/coordinator", "broker/commitlog", "broker/record", "broker/replica", "broker/metadata"}, []string{kmsg, prom, uuid}},
+		{"broker/coordinator/group", []string{"broker/coordinator", "broker/commitlog", "broker/record", "broker/replica", "broker/metadata"}, []string{kmsg, prom}},
 		{"broker/coordinator/txn", []string{"broker/coordinator", "broker/commitlog", "broker/record", "broker/replica", "broker/metadata"}, []string{kmsg, prom}},
 		{"broker/controller", []string{"broker/coordination", "broker/metadata", "broker/peer"}, []string{kmsg, prom}},
 
@@ -63,7 +65,7 @@ func brokerRules() []Rule {
 		{"broker", []string{
 			"broker/api", "broker/auth", "broker/commitlog/...", "broker/controller", "broker/coordination/...", "broker/coordinator/...",
 			"broker/metadata", "broker/peer", "broker/record", "broker/replica", "broker/server", "broker/vfs", "broker/wire",
-		}, []string{kmsg, kerr, prom, uuid}},
+		}, []string{kmsg, kerr, prom}},
 
 		{"broker/client", nil, []string{kgo, kadm, kmsg, kerr, "github.com/twmb/franz-go/pkg/sasl"}},
 	}
@@ -81,7 +83,7 @@ func streamsRules() []Rule {
 		{"streams/task", []string{"streams/state", "streams/topology", "streams/processor", "streams/serde"}, nil},
 		{"streams/runtime", []string{
 			"streams/task", "streams/topology", "streams/state", "streams/processor", "streams/serde", "broker/client",
-		}, []string{kgo, kadm, kmsg, kerr, prom, xxhash, uuid}},
+		}, []string{kgo, kadm, kmsg, kerr, prom}},
 		{"streams", []string{
 			"streams/runtime", "streams/topology", "streams/task", "streams/state", "streams/processor", "streams/serde",
 			"streams/window", "streams/windowed", "broker/client",
@@ -106,7 +108,7 @@ func connectRules() []Rule {
 		{"connect/rest", below("connect/herder", "connect/worker"), []string{prom}},
 
 		{"connectors/...", spi, []string{
-			prom, xsys, "github.com/fsnotify/fsnotify", "github.com/shirou/gopsutil/v4",
+			prom, "github.com/fsnotify/fsnotify", "github.com/shirou/gopsutil/v4",
 			"github.com/parquet-go/parquet-go", "github.com/colinmarc/hdfs/v2",
 		}},
 		{"connectors/all", below("connectors/...", "connect/convert", "connect/transform"), nil},
@@ -115,7 +117,7 @@ func connectRules() []Rule {
 
 func topRules() []Rule {
 	streams := []string{
-		"streams", "streams/processor", "streams/serde", "streams/state", "streams/topology", "streams/window", "streams/windowed", "streams/streamstest",
+		"streams", "streams/processor", "streams/runtime", "streams/serde", "streams/state", "streams/topology", "streams/window", "streams/windowed", "streams/streamstest",
 	}
 	pipeline := append([]string{"connect", "connect/config", "connect/data", "broker/client"}, streams...)
 	command := append([]string{
@@ -124,7 +126,7 @@ func topRules() []Rule {
 	}, streams...)
 	return []Rule{
 		{"pipelines", pipeline, []string{
-			"github.com/expr-lang/expr", "go.yaml.in/yaml/v3", xxhash, prom, kgo, kadm, kerr,
+			"github.com/expr-lang/expr", "go.yaml.in/yaml/v3", prom, kgo, kadm, kerr,
 		}},
 		{"pipelines/...", append([]string{"pipelines"}, pipeline...), nil},
 		{"cmd/...", command, []string{anyPath}},

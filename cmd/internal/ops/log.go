@@ -9,9 +9,9 @@ import (
 
 // LogConfig of a process.
 type LogConfig struct {
-	Level  slog.Level
-	Format string // "text", "json", or "" for text on a terminal and JSON elsewhere
-	TTY    bool   // whether the output is a terminal
+	Level  slog.Leveler // a *slog.LevelVar can be changed while the process runs
+	Format string       // "text", "json", or "" for text on a terminal and JSON elsewhere
+	TTY    bool         // whether the output is a terminal
 }
 
 // NewLogger writes to w with the keys ts, level, msg and whatever the callers

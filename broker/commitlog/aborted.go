@@ -1,0 +1,35 @@
+package commitlog
+
+// AbortedTxn is one aborted transaction in a range of the log.
+type AbortedTxn struct {
+	ProducerID       int64
+	FirstOffset      int64 // of the transaction's first record
+	LastOffset       int64 // of its marker
+	LastStableOffset int64 // of the log when the marker was appended
+}
+
+// AbortedTransactions lists the aborted transactions that a reader of
+// [from, to) must skip, in the order of their completion.
+func (l *Log) AbortedTransactions(from, to int64) ([]AbortedTxn, error) {
+	if err := l.usable(); err != nil {
+		return nil, err
+	}
+	list := *l.segments.Load()
+	var out []AbortedTxn
+	for i := floorSegment(list, from); i < len(list); i++ {
+		s := list[i]
+		if err := s.load(l.cfg.Load().IndexIntervalBytes); err != nil {
+			return nil, l.readError(from, err)
+		}
+		for _, t := range s.txns.entries() {
+			if t.LastOffset >= from && t.FirstOffset < to {
+				out = append(out, t)
+			}
+			// Later markers end transactions that began at or after this.
+			if t.LastStableOffset >= to {
+				return out, nil
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,343 @@
+package commitlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/leatstream/leat/broker/record"
+	"github.com/leatstream/leat/broker/vfs"
+	"golang.org/x/sync/errgroup"
+)
+
+// logDir is one log directory: its lock, its checkpoints, its logs, and the
+// work that its worker has to do.
+type logDir struct {
+	m           *Manager
+	path        string
+	health      *dirHealth
+	lock        closer
+	brokerEpoch int64 // from the clean-shutdown mark, -1: none
+	opened      atomic.Bool
+
+	mu   sync.Mutex
+	logs map[*Log]struct{}
+
+	checkpointMu sync.Mutex
+	written      map[string][]byte // contents of the checkpoint files
+
+	work work
+}
+
+func newLogDir(m *Manager, path string) *logDir {
+	d := &logDir{m: m, path: path, brokerEpoch: -1, logs: map[*Log]struct{}{}, written: map[string][]byte{}}
+	d.health = &dirHealth{path: path, onFail: func(dir string, err error) {
+		m.logger.Error("log directory is off line", "dir", dir, "err", err)
+		m.failures <- dirError{dir, err} // has room for one per directory
+	}}
+	d.work.init()
+	return d
+}
+
+// list gives the logs of the directory.
+func (d *logDir) list() []*Log {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make([]*Log, 0, len(d.logs))
+	for l := range d.logs {
+		out = append(out, l)
+	}
+	return out
+}
+
+func (d *logDir) add(l *Log) {
+	d.mu.Lock()
+	d.logs[l] = struct{}{}
+	d.mu.Unlock()
+}
+
+func (d *logDir) remove(l *Log) {
+	d.mu.Lock()
+	delete(d.logs, l)
+	d.mu.Unlock()
+}
+
+// open locks the directory, checks whose it is and opens all logs in it.
+func (d *logDir) open(ctx context.Context) error {
+	fsys := d.m.cfg.FS
+	if err := fsys.MkdirAll(d.path, 0o755); err != nil {
+		return err
+	}
+	var err error
+	if d.lock, err = fsys.Lock(filepath.Join(d.path, ".lock")); err != nil {
+		return err
+	}
+	if err := d.checkMeta(); err != nil {
+		return err
+	}
+	recovery, err := d.readCheckpoint(recoveryPointFile)
+	if err != nil {
+		return err
+	}
+	starts, err := d.readCheckpoint(logStartFile)
+	if err != nil {
+		return err
+	}
+	clean, epoch, err := takeCleanShutdown(fsys, d.path)
+	if err != nil {
+		return err
+	}
+	d.brokerEpoch = epoch
+	if err := d.openLogs(ctx, clean, recovery, starts); err != nil {
+		return err
+	}
+	d.opened.Store(true)
+	return d.checkpoint()
+}
+
+// checkMeta compares meta.properties with this broker, writing it when missing.
+func (d *logDir) checkMeta() error {
+	fsys, cfg := d.m.cfg.FS, &d.m.cfg
+	have, found, err := ReadMetaProperties(fsys, d.path)
+	if err != nil {
+		return err
+	}
+	if found && have.ClusterID != "" && cfg.ClusterID != "" && have.ClusterID != cfg.ClusterID {
+		return fmt.Errorf("meta.properties belongs to cluster %q, not %q", have.ClusterID, cfg.ClusterID)
+	}
+	if found && have.BrokerID >= 0 && have.BrokerID != cfg.BrokerID {
+		return fmt.Errorf("meta.properties belongs to broker %d, not %d", have.BrokerID, cfg.BrokerID)
+	}
+	want := MetaProperties{BrokerID: cfg.BrokerID, ClusterID: cfg.ClusterID, DirectoryID: have.DirectoryID}
+	if want.ClusterID == "" {
+		want.ClusterID = have.ClusterID
+	}
+	if found && have == want {
+		return nil
+	}
+	return replaceFile(fsys, filepath.Join(d.path, metaPropertiesFile), encodeMeta(want, time.Now()))
+}
+
+// readCheckpoint reads one checkpoint; a damaged one counts as empty, which
+// costs time, not data.
+func (d *logDir) readCheckpoint(file string) (offsets, error) {
+	o, err := readOffsets(d.m.cfg.FS, filepath.Join(d.path, file))
+	if errors.Is(err, ErrCorruptFile) {
+		d.m.logger.Warn("checkpoint is unreadable", "dir", d.path, "file", file, "err", err)
+		return offsets{}, nil
+	}
+	return o, err
+}
+
+// openLogs opens the logs of the directory, a few at a time.
+func (d *logDir) openLogs(ctx context.Context, clean bool, recovery, starts offsets) error {
+	found, err := d.findLogs()
+	if err != nil {
+		return err
+	}
+	var done atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(d.m.cfg.RecoveryThreads)
+	for _, tp := range found {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			l, err := openLog(d.options(tp, d.m.cfg.TopicConfig(tp.Topic), clean, recovery[tp], starts[tp]))
+			if err != nil {
+				return fmt.Errorf("%v: %w", tp, err)
+			}
+			if err := d.adopt(l); err != nil {
+				return errors.Join(err, l.release())
+			}
+			if d.m.cfg.Progress != nil {
+				d.m.cfg.Progress(Progress{Dir: d.path, Partition: tp, Done: int(done.Add(1)), Total: len(found), Recovered: !clean})
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// adopt registers a log that was found on disk.
+func (d *logDir) adopt(l *Log) error {
+	d.m.mu.Lock()
+	other, twice := d.m.logs[l.tp]
+	if !twice {
+		d.m.logs[l.tp] = l
+	}
+	d.m.mu.Unlock()
+	if twice {
+		return fmt.Errorf("%w: %v is in %s and in %s", ErrLogExists, l.tp, other.Dir(), d.path)
+	}
+	d.add(l)
+	d.wantFlush(l.Config())
+	return nil
+}
+
+// findLogs lists the partitions in the directory and sends deleted ones to the worker.
+func (d *logDir) findLogs() ([]record.TopicPartition, error) {
+	entries, err := d.m.cfg.FS.ReadDir(d.path)
+	if err != nil {
+		return nil, err
+	}
+	var out []record.TopicPartition
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case !e.IsDir():
+		case strings.HasSuffix(name, "-delete"):
+			d.removeLater([]string{filepath.Join(d.path, name)}, 0)
+		case strings.HasSuffix(name, "-future"), strings.HasSuffix(name, "-stray"):
+			d.m.logger.Info("leaving a folder alone", "dir", d.path, "folder", name)
+		default:
+			tp, ok := parseFolder(name)
+			if !ok {
+				d.m.logger.Warn("folder is no partition and is left alone", "dir", d.path, "folder", name)
+				continue
+			}
+			out = append(out, tp)
+		}
+	}
+	return out, nil
+}
+
+// parseFolder takes "topic-3" apart.
+func parseFolder(name string) (record.TopicPartition, bool) {
+	i := strings.LastIndexByte(name, '-')
+	if i <= 0 {
+		return record.TopicPartition{}, false
+	}
+	n, err := strconv.ParseUint(name[i+1:], 10, 31)
+	if err != nil || strconv.FormatUint(n, 10) != name[i+1:] {
+		return record.TopicPartition{}, false
+	}
+	return record.TopicPartition{Topic: name[:i], Partition: int32(n)}, true
+}
+
+func (d *logDir) options(tp record.TopicPartition, c Config, clean bool, recovery, start int64) openOptions {
+	return openOptions{
+		fs: d.m.cfg.FS, path: filepath.Join(d.path, tp.String()), tp: tp, config: c, health: d.health,
+		logger: d.m.logger, clean: clean, recoveryPoint: recovery, start: start,
+		idleExpiry: d.m.cfg.ProducerIDExpiration.Milliseconds(), now: time.Now(),
+		hooks: hooks{remove: d.removeLater, rolled: d.syncSoon, truncated: d.truncated, advanced: d.advanced},
+	}
+}
+
+// create makes a new log.
+func (d *logDir) create(tp record.TopicPartition, topicID [16]byte, c Config) (*Log, error) {
+	l, err := openLog(d.options(tp, c, false, 0, 0))
+	if err == nil && topicID != [16]byte{} {
+		if err = l.SetTopicID(topicID); err != nil {
+			err = errors.Join(err, l.release())
+		}
+	}
+	if err == nil {
+		err = d.m.cfg.FS.SyncDir(d.path)
+	}
+	if err != nil {
+		return nil, d.health.failUnlessFull("create log", err)
+	}
+	d.add(l)
+	return l, nil
+}
+
+// truncated stores lowered recovery points. While the directory is being opened
+// the old checkpoint stays, because the others' points are not known yet.
+func (d *logDir) truncated(*Log) error {
+	if !d.opened.Load() {
+		return nil
+	}
+	return d.writeRecovery()
+}
+
+// advanced stores a start offset moved by request, so that deleted records do
+// not come back after a crash.
+func (d *logDir) advanced(*Log) error { return d.writeStarts() }
+
+// checkpoint stores recovery points and start offsets.
+func (d *logDir) checkpoint() error {
+	return errors.Join(d.writeRecovery(), d.writeStarts())
+}
+
+func (d *logDir) writeRecovery() error {
+	o := offsets{}
+	for _, l := range d.list() {
+		o[l.tp] = l.FlushedOffset()
+	}
+	return d.writeCheckpoint(recoveryPointFile, o)
+}
+
+// writeStarts stores the start offsets that the file names do not tell.
+func (d *logDir) writeStarts() error {
+	o := offsets{}
+	for _, l := range d.list() {
+		if start := l.StartOffset(); start > (*l.segments.Load())[0].base {
+			o[l.tp] = start
+		}
+	}
+	return d.writeCheckpoint(logStartFile, o)
+}
+
+// writeCheckpoint replaces a checkpoint file if its contents differ.
+func (d *logDir) writeCheckpoint(file string, o offsets) error {
+	if err := d.health.err(); err != nil {
+		return err
+	}
+	data := encodeOffsets(o)
+	d.checkpointMu.Lock()
+	defer d.checkpointMu.Unlock()
+	if bytes.Equal(d.written[file], data) {
+		return nil
+	}
+	if err := replaceFile(d.m.cfg.FS, filepath.Join(d.path, file), data); err != nil {
+		return d.health.failUnlessFull("write "+file, err)
+	}
+	d.written[file] = data
+	return nil
+}
+
+// close ends the use of the directory in order.
+func (d *logDir) close(brokerEpoch int64) error {
+	var errs []error
+	list := d.list()
+	for _, l := range list {
+		if err := l.Close(); err != nil && d.health.err() == nil {
+			errs = append(errs, d.health.fail("close log", err))
+		}
+	}
+	if d.health.err() == nil && d.lock != nil {
+		err := d.checkpoint()
+		if err == nil {
+			err = putCleanShutdown(d.m.cfg.FS, d.path, brokerEpoch)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, d.unlock())...)
+}
+
+func (d *logDir) unlock() error {
+	if d.lock == nil {
+		return nil
+	}
+	err := d.lock.Close()
+	d.lock = nil
+	return err
+}
+
+// removePath deletes a file or folder; one that is gone is fine.
+func removePath(fsys vfs.FS, name string) error {
+	err := fsys.RemoveAll(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

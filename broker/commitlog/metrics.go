@@ -1,0 +1,51 @@
+package commitlog
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// collector reads gauges from the manager when they are asked for, so that a
+// partition costs nothing in between.
+type collector struct{ m *Manager }
+
+type descs struct{ offline, logs, size, start, end *prometheus.Desc }
+
+func (c *collector) descs() descs {
+	labels := []string{"topic", "partition"}
+	return descs{
+		offline: prometheus.NewDesc("kafka_log_logmanager_offlinelogdirectorycount", "Log directories that are off line.", nil, nil),
+		logs:    prometheus.NewDesc("kafka_log_logmanager_logcount", "Open logs by directory.", []string{"dir"}, nil),
+		size:    prometheus.NewDesc("kafka_log_log_size", "Bytes of a partition's segments.", labels, nil),
+		start:   prometheus.NewDesc("kafka_log_log_logstartoffset", "First readable offset.", labels, nil),
+		end:     prometheus.NewDesc("kafka_log_log_logendoffset", "Offset of the next record.", labels, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	d := c.descs()
+	for _, desc := range [...]*prometheus.Desc{d.offline, d.logs, d.size, d.start, d.end} {
+		ch <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	d := c.descs()
+	gauge := func(desc *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(d.offline, float64(len(c.m.dirs)-c.m.online()))
+	for _, dir := range c.m.dirs {
+		list := dir.list()
+		gauge(d.logs, float64(len(list)), dir.path)
+		for _, l := range list {
+			partition := strconv.Itoa(int(l.tp.Partition))
+			gauge(d.size, float64(l.Size()), l.tp.Topic, partition)
+			gauge(d.start, float64(l.StartOffset()), l.tp.Topic, partition)
+			gauge(d.end, float64(l.EndOffset()), l.tp.Topic, partition)
+		}
+	}
+}

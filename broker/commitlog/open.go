@@ -1,0 +1,564 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/leatstream/leat/broker/record"
+	"github.com/leatstream/leat/broker/vfs"
+)
+
+// openOptions is what opening a log needs to know beyond its folder.
+type openOptions struct {
+	fs            vfs.FS
+	path          string
+	tp            record.TopicPartition
+	config        Config
+	health        *dirHealth
+	logger        *slog.Logger
+	hooks         hooks
+	clean         bool  // the log was closed in order
+	recoveryPoint int64 // everything below is known to be synced
+	start         int64 // checkpointed start offset
+	idleExpiry    int64 // ms
+	now           time.Time
+}
+
+// openLog opens the log in a folder, creating it when missing. After an
+// unordered stop everything from the recovery point on is read and the log cut
+// at the first byte that is not a valid batch.
+func openLog(o openOptions) (*Log, error) {
+	l := &Log{
+		tp: o.tp, dir: newFolder(o.fs, o.path), health: o.health,
+		logger: o.logger, hooks: o.hooks, idleExpiry: o.idleExpiry,
+	}
+	l.Configure(o.config)
+	l.topicID.Store(&[16]byte{})
+	found, err := l.listFolder(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.loadSegments(o, found); err != nil {
+		_ = l.closeFiles()
+		return nil, err
+	}
+	return l, nil
+}
+
+// listing is what a log's folder holds.
+type listing struct {
+	logs      []int64 // bases, ascending
+	sizes     map[int64]int64
+	snapshots []int64
+	epochs    bool
+	topicID   bool
+}
+
+// listFolder makes or reads the folder and clears away what a crash left of
+// deletions and unfinished replacements.
+func (l *Log) listFolder(o openOptions) (listing, error) {
+	found := listing{sizes: map[int64]int64{}}
+	entries, err := o.fs.ReadDir(o.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		l.dirDirty = true
+		return found, o.fs.MkdirAll(o.path, 0o755)
+	}
+	if err != nil {
+		return found, err
+	}
+	var side []string
+	for _, e := range entries {
+		name := e.Name()
+		switch base, suffix := splitName(name); {
+		case strings.HasSuffix(name, deletedSuffix), strings.HasSuffix(name, cleanedSuffix), strings.HasSuffix(name, ".tmp"):
+			err = o.fs.Remove(l.dir.name(name))
+		case suffix == logSuffix:
+			var info fs.FileInfo
+			if info, err = e.Info(); err == nil {
+				found.logs = append(found.logs, base)
+				found.sizes[base] = info.Size()
+			}
+		case suffix == snapshotSuffix:
+			found.snapshots = append(found.snapshots, base)
+		case suffix != "":
+			side = append(side, name)
+		case name == epochFile:
+			found.epochs = true
+		case name == partitionMetadataFile:
+			found.topicID = true
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return found, err
+		}
+	}
+	slices.Sort(found.logs)
+	slices.Sort(found.snapshots)
+	return found, l.removeOrphans(found, side)
+}
+
+// removeOrphans deletes index files without a log file.
+func (l *Log) removeOrphans(found listing, side []string) error {
+	for _, name := range side {
+		base, _ := splitName(name)
+		if _, ok := found.sizes[base]; ok {
+			continue
+		}
+		if err := l.dir.fs.Remove(l.dir.name(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// splitName takes the name of a segment's file apart; other names give "".
+func splitName(name string) (base int64, suffix string) {
+	if len(name) < 21 || name[20] != '.' {
+		return 0, ""
+	}
+	base, err := strconv.ParseInt(name[:20], 10, 64)
+	if err != nil || base < 0 {
+		return 0, ""
+	}
+	switch suffix = name[20:]; suffix {
+	case logSuffix, indexSuffix, timeSuffix, txnSuffix, snapshotSuffix:
+		return base, suffix
+	}
+	return 0, ""
+}
+
+// loadSegments builds the log's state from its folder.
+func (l *Log) loadSegments(o openOptions, found listing) error {
+	if err := l.loadSideFiles(found); err != nil {
+		return err
+	}
+	var list []*segment
+	for _, base := range found.logs {
+		s := newSegment(l.dir, base)
+		s.size.Store(found.sizes[base])
+		s.jitter = l.jitter(base)
+		s.created = o.now.UnixMilli()
+		list = append(list, s)
+	}
+	if len(list) == 0 {
+		s := newSegment(l.dir, max(0, o.start))
+		if err := s.create(o.now.UnixMilli()); err != nil {
+			return err
+		}
+		s.jitter = l.jitter(s.base)
+		list = append(list, s)
+		l.dirDirty = true
+	}
+	l.segments.Store(&list)
+	end, checked, err := l.recover(o)
+	if err != nil {
+		return err
+	}
+	return l.settle(o, found, end, checked)
+}
+
+func (l *Log) loadSideFiles(found listing) error {
+	l.epochs = &epochCache{}
+	var err error
+	if found.epochs {
+		if l.epochs, err = loadEpochs(l.dir.fs, l.dir.name(epochFile)); err != nil {
+			if !errors.Is(err, ErrCorruptFile) {
+				return err
+			}
+			l.logger.Warn("leader epochs are unreadable and will be refilled from the log", "partition", l.tp, "err", err)
+		}
+	}
+	if found.topicID {
+		id, err := readTopicID(l.dir.fs, l.dir.name(partitionMetadataFile))
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.dir.name(partitionMetadataFile), err)
+		}
+		l.topicID.Store(&id)
+	}
+	return nil
+}
+
+// notChecked is the second result of recover when no segment was read through.
+const notChecked = math.MaxInt64
+
+// recover finds the end of the log. After an orderly stop it looks at the last
+// segment only, else it checks every batch of every segment that may hold
+// unsynced bytes; checked is the base of the first of those.
+func (l *Log) recover(o openOptions) (end, checked int64, err error) {
+	list := *l.segments.Load()
+	if o.clean {
+		end, err = l.openActive(list[len(list)-1])
+		if err == nil || !badBytes(err) {
+			return end, notChecked, err
+		}
+		l.logger.Warn("closed log is damaged at its end, recovering", "partition", l.tp, "err", err)
+	}
+	first := floorSegment(list, o.recoveryPoint)
+	for i := first; i < len(list); i++ {
+		next, cut, err := l.recoverSegment(list[i])
+		if err != nil {
+			return 0, 0, err
+		}
+		end = next
+		hole := i+1 < len(list) && list[i+1].base != end && (list[i+1].base < end || !l.Config().Compact)
+		if cut || hole {
+			return end, list[first].base, l.dropAfter(list, i)
+		}
+	}
+	return end, list[first].base, nil
+}
+
+// dropAfter removes the segments after the i-th: what follows a hole is not
+// part of the log any more.
+func (l *Log) dropAfter(list []*segment, i int) error {
+	for j := len(list) - 1; j > i; j-- {
+		l.logger.Warn("removing a segment after a damaged one", "partition", l.tp, "segment", list[j].base, "bytes", list[j].size.Load())
+		if err := l.dropSegment(list[j]); err != nil {
+			return err
+		}
+	}
+	kept := slices.Clip(list[:i+1])
+	l.segments.Store(&kept)
+	l.dirDirty = true
+	return nil
+}
+
+// openActive opens the last segment of a log that was closed in order: it
+// trusts the indexes and reads headers after the last indexed batch.
+func (l *Log) openActive(s *segment) (end int64, err error) {
+	h, err := s.acquire()
+	if err != nil {
+		return 0, err
+	}
+	defer h.release()
+	interval := l.Config().IndexIntervalBytes
+	if s.size.Load() == 0 {
+		s.resetIndexes()
+	} else if err := s.readIndexes(); err != nil {
+		if !errors.Is(err, ErrCorruptFile) && !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+		if err := s.rebuild(h.f, interval); err != nil {
+			return 0, err
+		}
+	}
+	if err := s.txns.load(l.dir.fs, s.path(txnSuffix), s.base); err != nil {
+		return 0, err
+	}
+	end = s.base
+	sc := newScanner(h.f, s.indexed, s.size.Load(), headerChunk)
+	defer sc.free()
+	for {
+		b, size, err := sc.header()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return 0, err
+		}
+		end = b.LastOffset() + 1
+		sc.skip(size)
+	}
+	return end, l.becomeActive(s, h.f, end)
+}
+
+// becomeActive readies an opened segment for appends.
+func (l *Log) becomeActive(s *segment, f vfs.File, end int64) error {
+	if s.size.Load() > 0 {
+		sc := newScanner(f, 0, s.size.Load(), record.HeaderSize)
+		defer sc.free()
+		b, _, err := sc.header()
+		if err != nil {
+			return err
+		}
+		s.firstTS = b.MaxTimestamp()
+	}
+	s.allocated = s.size.Load()
+	s.loaded.Store(true)
+	t := &tail{}
+	if s.size.Load() > 0 && s.holds(end) {
+		t.add(s.rel(end), uint32(s.size.Load()))
+	}
+	s.tail.Store(t)
+	return nil
+}
+
+// recoverSegment reads every batch of a segment, rebuilds its indexes and the
+// leader epochs, and cuts the file at the first byte that is no valid batch.
+func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
+	h, err := s.acquire()
+	if err != nil {
+		return 0, false, err
+	}
+	defer h.release()
+	s.resetIndexes()
+	interval := l.Config().IndexIntervalBytes
+	epochs := l.epochs.snapshot()
+	end = s.base
+	sc := newScanner(h.f, 0, min(s.size.Load(), math.MaxInt32), batchChunk)
+	defer sc.free()
+	for {
+		var b record.Batch
+		if b, err = l.nextValid(sc, s, end, epochs); err != nil {
+			break
+		}
+		s.note(b, sc.pos, interval)
+		if e := (epochEntry{b.LeaderEpoch(), b.BaseOffset()}); e.epoch >= 0 && (len(epochs) == 0 || e.epoch > epochs[len(epochs)-1].epoch) {
+			epochs = addEpoch(epochs, e)
+		}
+		end = b.LastOffset() + 1
+		sc.skip(len(b))
+	}
+	if err != io.EOF && !badBytes(err) {
+		return 0, false, err
+	}
+	if size := s.size.Load(); sc.pos < size {
+		cut = true
+		l.logger.Warn("cutting a log at damaged or incomplete bytes", "partition", l.tp, "segment", s.base,
+			"position", sc.pos, "bytes", size-sc.pos, "cause", err)
+		if err := h.f.Truncate(sc.pos); err != nil {
+			return 0, false, err
+		}
+		s.size.Store(sc.pos)
+	}
+	l.epochs.set(epochs)
+	s.closeTimes()
+	if err := s.flushIndexes(false); err != nil && !noSpace(err) {
+		return 0, false, err
+	}
+	s.unsynced = true
+	s.txns.set(nil) // refilled by the replay of producer state
+	return end, cut, l.becomeActive(s, h.f, end)
+}
+
+// nextValid gives the next batch if it is intact and in its place.
+func (l *Log) nextValid(sc *scanner, s *segment, expected int64, epochs []epochEntry) (record.Batch, error) {
+	b, err := sc.batch()
+	if err != nil {
+		return nil, err
+	}
+	if err := b.CheckCRC(); err != nil {
+		return nil, err
+	}
+	if b.BaseOffset() < expected || b.LastOffsetDelta() < 0 || !s.holds(b.LastOffset()) {
+		return nil, fmt.Errorf("%w: batch at offset %d, expected %d", ErrCorruptBatch, b.BaseOffset(), expected)
+	}
+	// Bytes that a truncation removed may come back when its effect was lost;
+	// they carry an older epoch than what was written over their beginning.
+	if known := epochAt(epochs, b.BaseOffset()); b.LeaderEpoch() >= 0 && b.LeaderEpoch() < known {
+		return nil, fmt.Errorf("%w: batch of epoch %d within epoch %d", ErrCorruptBatch, b.LeaderEpoch(), known)
+	}
+	return b, nil
+}
+
+// settle sets offsets, epochs and producer state once the segments stand.
+func (l *Log) settle(o openOptions, found listing, end, checked int64) error {
+	list := *l.segments.Load()
+	for _, s := range list[:len(list)-1] {
+		s.tail.Store(nil)
+		s.offsets.sealIfLoaded()
+		s.times.sealIfLoaded()
+	}
+	l.end.Store(end)
+	l.flushed.Store(min(end, max(list[0].base, o.recoveryPoint)))
+	l.start.Store(max(list[0].base, o.start))
+	l.producers = newProducerState(end)
+	if o.start > end {
+		// The records up to the start offset are gone: begin there.
+		return l.restart(o.start)
+	}
+	if checked == notChecked {
+		l.flushed.Store(end)
+	}
+	entries := withoutStart(withoutEnd(l.epochs.snapshot(), end), l.start.Load())
+	if err := l.storeEpochs(found, entries); err != nil {
+		return err
+	}
+	l.snapshots = found.snapshots
+	if err := l.dropStraySnapshots(end); err != nil {
+		return err
+	}
+	if checked == notChecked && len(l.snapshots) == 0 {
+		return nil // closed in order by a version that kept no snapshots
+	}
+	// Segments that were checked get their transaction index anew, so the
+	// replay must begin before them.
+	return l.reloadProducers(min(end, checked), end, o.now.UnixMilli())
+}
+
+// storeEpochs makes the file agree with memory if recovery changed anything.
+func (l *Log) storeEpochs(found listing, entries []epochEntry) error {
+	old, err := loadEpochs(l.dir.fs, l.dir.name(epochFile))
+	if err == nil && slices.Equal(old.entries, entries) {
+		l.epochs.set(entries)
+		return nil
+	}
+	if !found.epochs && len(entries) == 0 {
+		return nil
+	}
+	l.epochs.set(nil)
+	if err := replaceFile(l.dir.fs, l.dir.name(epochFile), encodeEpochs(entries)); err != nil && !noSpace(err) {
+		return err
+	}
+	l.epochs.set(entries)
+	return nil
+}
+
+// dropStraySnapshots keeps the snapshots at segment bases and the newest one,
+// none beyond the end.
+func (l *Log) dropStraySnapshots(end int64) error {
+	bases := map[int64]bool{}
+	for _, s := range *l.segments.Load() {
+		bases[s.base] = true
+	}
+	newest := int64(-1)
+	for _, o := range l.snapshots {
+		if o <= end {
+			newest = max(newest, o)
+		}
+	}
+	return l.dropSnapshots(func(o int64) bool { return o > end || !bases[o] && o != newest })
+}
+
+// reloadProducers builds the producer state at end from the newest readable
+// snapshot at or below newest and the batches after it.
+func (l *Log) reloadProducers(newest, end, now int64) error {
+	from, state, err := l.loadSnapshot(newest, now)
+	if err != nil {
+		return err
+	}
+	l.producers = state
+	var u update
+	for _, s := range *l.segments.Load() {
+		if err := l.replaySegment(s, from, end, &u); err != nil {
+			return err
+		}
+	}
+	l.producers.end = end
+	l.producers.expire(now, l.idleExpiry)
+	l.unstable.Store(len(l.producers.ongoing)+len(l.producers.completed) > 0)
+	return nil
+}
+
+// loadSnapshot reads the newest good snapshot at or below newest; without one
+// the state is empty and the replay starts at the first segment.
+func (l *Log) loadSnapshot(newest, now int64) (from int64, state *producerState, err error) {
+	first := (*l.segments.Load())[0].base
+	for i := len(l.snapshots) - 1; i >= 0; i-- {
+		offset := l.snapshots[i]
+		if offset > newest || offset < first {
+			continue
+		}
+		name := l.dir.name(fileName(offset, snapshotSuffix))
+		data, err := vfs.ReadFile(l.dir.fs, name, maxSnapshot)
+		if err != nil {
+			return 0, nil, err
+		}
+		producers, err := decodeSnapshot(data)
+		if err != nil {
+			l.logger.Warn("producer snapshot is damaged, replaying more of the log", "file", name, "err", err)
+			if err := l.dropSnapshots(func(o int64) bool { return o == offset }); err != nil {
+				return 0, nil, err
+			}
+			continue
+		}
+		state := newProducerState(offset)
+		for _, p := range producers {
+			state.load(p)
+		}
+		state.expire(now, l.idleExpiry)
+		return offset, state, nil
+	}
+	return first, newProducerState(first), nil
+}
+
+// replaySegment applies the batches of [from, end) that one segment holds.
+// Transactions that they abort are put back into the transaction index if they
+// are missing there.
+func (l *Log) replaySegment(s *segment, from, end int64, u *update) error {
+	list := *l.segments.Load()
+	if i := floorSegment(list, s.base); i+1 < len(list) && list[i+1].base <= from {
+		return nil
+	}
+	if s.size.Load() == 0 || from >= end {
+		return nil
+	}
+	h, err := s.acquire()
+	if err != nil {
+		return err
+	}
+	defer h.release()
+	at, ok, err := s.locate(h.f, max(from, s.base), s.size.Load(), l.Config().IndexIntervalBytes)
+	if err != nil || !ok {
+		return err
+	}
+	if s.txns.list.Load() == nil {
+		if err := s.txns.load(l.dir.fs, s.path(txnSuffix), s.base); err != nil && !errors.Is(err, ErrCorruptFile) {
+			return err
+		}
+	}
+	aborted, err := l.replayBatches(newScanner(h.f, at.pos, s.size.Load(), headerChunk), end, u)
+	if err != nil {
+		return err
+	}
+	kept := slices.DeleteFunc(slices.Clone(s.txns.entries()), func(t AbortedTxn) bool { return t.LastOffset >= from })
+	kept = append(kept, aborted...)
+	if slices.Equal(kept, s.txns.entries()) && s.txns.list.Load() != nil && !s.unsynced {
+		return nil
+	}
+	return s.txns.rewrite(l.dir.fs, s.path(txnSuffix), kept)
+}
+
+// replayBatches applies the batches below end and gives the transactions that
+// they abort.
+func (l *Log) replayBatches(sc *scanner, end int64, u *update) (aborted []AbortedTxn, err error) {
+	defer sc.free()
+	for {
+		b, size, err := sc.header()
+		if err == io.EOF {
+			return aborted, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if b.BaseOffset() >= end {
+			return aborted, nil
+		}
+		if b.IsControl() {
+			if b, err = sc.batch(); err != nil {
+				return nil, err
+			}
+		}
+		txns, err := l.producers.replay(u, b)
+		if err != nil {
+			return nil, err
+		}
+		aborted = append(aborted, txns...)
+		sc.skip(size)
+	}
+}
+
+// closeFiles lets go of open files after a failed opening.
+func (l *Log) closeFiles() error {
+	var errs []error
+	if list := l.segments.Load(); list != nil {
+		for _, s := range *list {
+			errs = append(errs, s.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sealIfLoaded makes an index sparse if it is in memory.
+func (x *index[E]) sealIfLoaded() {
+	if x.loaded() && x.written == x.len() {
+		x.seal()
+	}
+}

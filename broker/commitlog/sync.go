@@ -1,0 +1,157 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+)
+
+const createFlags = os.O_RDWR | os.O_CREATE | os.O_TRUNC
+
+// Sync makes everything below upTo durable; concurrent callers share one
+// fdatasync. After an error the log directory is off line.
+func (l *Log) Sync(upTo int64) error {
+	if l.flushed.Load() >= upTo {
+		return l.usable()
+	}
+	l.syncMu.Lock()
+	defer l.syncMu.Unlock()
+	if l.flushed.Load() >= upTo {
+		return l.usable()
+	}
+	return l.syncLocked()
+}
+
+// syncAll syncs also what has no offset: indexes, snapshots, folder entries.
+func (l *Log) syncAll() error {
+	l.syncMu.Lock()
+	defer l.syncMu.Unlock()
+	return l.syncLocked()
+}
+
+// syncWork is what one sync has to do, collected under mu and done without it.
+type syncWork struct {
+	end       int64
+	segments  []*segment // whose logs hold unsynced bytes
+	sealed    []*segment // whose index files were never synced
+	txns      []*segment
+	snapshots []int64
+	dir       bool
+}
+
+// syncLocked does one sync up to the current end. The caller holds syncMu.
+func (l *Log) syncLocked() error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	w := l.collectSync()
+	l.mu.Unlock()
+	if err := l.doSync(w); err != nil {
+		return l.health.fail("sync", err)
+	}
+	l.flushed.Store(w.end)
+	return nil
+}
+
+func (l *Log) collectSync() syncWork {
+	w := syncWork{end: l.EndOffset(), snapshots: l.unsynced, dir: l.dirDirty}
+	from := l.flushed.Load()
+	list := *l.segments.Load()
+	first := floorSegment(list, from)
+	for first > 0 && list[first-1].unsynced {
+		first--
+	}
+	w.segments = append(w.segments, list[first:]...)
+	for _, s := range w.segments {
+		if s.unsynced {
+			s.unsynced = false
+			w.sealed = append(w.sealed, s)
+		}
+		if s.txns.dirty {
+			s.txns.dirty = false
+			w.txns = append(w.txns, s)
+		}
+	}
+	l.unsynced, l.dirDirty, l.records, l.oldest = nil, false, 0, 0
+	return w
+}
+
+func (l *Log) doSync(w syncWork) error {
+	for _, s := range w.segments {
+		if err := s.syncLog(); err != nil {
+			return err
+		}
+	}
+	var names []string
+	for _, s := range w.sealed {
+		names = append(names, s.path(indexSuffix), s.path(timeSuffix))
+	}
+	for _, s := range w.txns {
+		names = append(names, s.path(txnSuffix))
+	}
+	for _, offset := range w.snapshots {
+		names = append(names, l.dir.name(fileName(offset, snapshotSuffix)))
+	}
+	for _, name := range names {
+		if err := syncFile(l.dir, name); err != nil {
+			return err
+		}
+	}
+	if w.dir {
+		return l.dir.fs.SyncDir(*l.dir.path.Load())
+	}
+	return nil
+}
+
+// syncLog makes the log file durable. A segment that was removed meanwhile
+// needs it no longer.
+func (s *segment) syncLog() error {
+	h, err := s.acquire()
+	if errors.Is(err, ErrClosed) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer h.release()
+	if err := h.f.Datasync(); err != nil {
+		return fmt.Errorf("%s: %w", h.f.Name(), err)
+	}
+	return nil
+}
+
+// syncFile makes a side file durable; one that was removed meanwhile is fine.
+func syncFile(dir *folder, name string) error {
+	f, err := dir.fs.OpenFile(name, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// dropSnapshots removes snapshot files for which gone is true. The caller holds mu.
+func (l *Log) dropSnapshots(gone func(offset int64) bool) error {
+	var errs []error
+	l.snapshots = slices.DeleteFunc(l.snapshots, func(offset int64) bool {
+		if !gone(offset) {
+			return false
+		}
+		err := l.dir.fs.Remove(l.dir.name(fileName(offset, snapshotSuffix)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		return true
+	})
+	l.unsynced = slices.DeleteFunc(l.unsynced, gone)
+	return errors.Join(errs...)
+}

@@ -1,0 +1,193 @@
+package commitlog
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+)
+
+// TruncateTo removes every record at or above offset. An offset at or above the
+// end changes nothing; one below the first segment empties the log and restarts
+// it there. An offset inside a batch removes the whole batch.
+func (l *Log) TruncateTo(offset int64) error {
+	l.syncMu.Lock()
+	defer l.syncMu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if offset >= l.EndOffset() {
+		return nil
+	}
+	if offset < (*l.segments.Load())[0].base {
+		return l.restart(offset)
+	}
+	if err := l.truncate(offset); err != nil {
+		return l.health.fail("truncate", err)
+	}
+	return l.afterTruncate()
+}
+
+// TruncateFullyAndStartAt empties the log and restarts it at offset.
+func (l *Log) TruncateFullyAndStartAt(offset int64) error {
+	l.syncMu.Lock()
+	defer l.syncMu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return err
+	}
+	return l.restart(offset)
+}
+
+// afterTruncate stores the lowered recovery point, without which a crash after
+// new appends could leave unsynced bytes below the stored one. The caller holds
+// both locks.
+func (l *Log) afterTruncate() error {
+	if l.hooks.truncated == nil {
+		return nil
+	}
+	return l.hooks.truncated(l)
+}
+
+// truncate cuts the log at offset, which lies in one of its segments.
+func (l *Log) truncate(offset int64) error {
+	list := *l.segments.Load()
+	i := floorSegment(list, offset)
+	s := list[i]
+	end, err := l.cutSegment(s, offset)
+	if err != nil {
+		return err
+	}
+	l.end.Store(end)
+	kept := slices.Clip(list[:i+1])
+	l.segments.Store(&kept)
+	l.flushed.Store(min(l.flushed.Load(), end))
+	l.start.Store(min(l.start.Load(), end))
+	// From the last on, so that a crash in between leaves no hole.
+	for j := len(list) - 1; j > i; j-- {
+		if err := l.dropSegment(list[j]); err != nil {
+			return err
+		}
+	}
+	l.dirDirty = false
+	if err := l.dir.fs.SyncDir(*l.dir.path.Load()); err != nil {
+		return err
+	}
+	if err := l.writeEpochs(withoutEnd(l.epochs.snapshot(), end)); err != nil {
+		return err
+	}
+	if err := l.dropSnapshots(func(o int64) bool { return o > end }); err != nil {
+		return err
+	}
+	return l.reloadProducers(end, end, time.Now().UnixMilli())
+}
+
+// cutSegment removes the batches at or above offset from one segment and makes
+// it active. It gives the log's new end: offset, or the base of the batch that
+// contains it.
+func (l *Log) cutSegment(s *segment, offset int64) (int64, error) {
+	interval := l.cfg.Load().IndexIntervalBytes
+	if err := s.load(interval); err != nil {
+		return 0, err
+	}
+	h, err := s.acquire()
+	if err != nil {
+		return 0, err
+	}
+	defer h.release()
+	size := s.size.Load()
+	s.tail.Store(nil) // look-ups must not trust boundaries that are going away
+	at, ok, err := s.locate(h.f, offset, size, interval)
+	if err != nil {
+		return 0, err
+	}
+	end := offset
+	if ok {
+		end = min(end, at.base)
+		size = at.pos
+	}
+	s.size.Store(size)
+	if err := h.f.Truncate(size); err != nil {
+		return 0, err
+	}
+	if err := h.f.Datasync(); err != nil {
+		return 0, err
+	}
+	s.allocated = size
+	if err := l.cutIndexes(s, h, size, end); err != nil {
+		return 0, err
+	}
+	t := &tail{}
+	if size > 0 {
+		t.add(s.rel(end), uint32(size))
+	}
+	s.tail.Store(t)
+	return end, nil
+}
+
+// cutIndexes brings a shortened segment's indexes in line with its log file.
+func (l *Log) cutIndexes(s *segment, h *handle, size, end int64) error {
+	if err := s.rebuild(h.f, l.cfg.Load().IndexIntervalBytes); err != nil {
+		return err
+	}
+	if size == 0 {
+		s.created = time.Now().UnixMilli()
+	}
+	txns := s.txns.entries()
+	kept := slices.DeleteFunc(slices.Clone(txns), func(t AbortedTxn) bool { return t.LastOffset >= end })
+	if len(kept) == len(txns) {
+		return nil
+	}
+	return s.txns.rewrite(l.dir.fs, s.path(txnSuffix), kept)
+}
+
+// dropSegment takes a segment's files away at once.
+func (l *Log) dropSegment(s *segment) error {
+	for _, name := range s.files() {
+		if err := l.dir.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return s.close()
+}
+
+// restart empties the log and begins it anew at offset. The caller holds both
+// locks.
+func (l *Log) restart(offset int64) error {
+	if err := l.doRestart(offset); err != nil {
+		return l.health.fail("restart log", err)
+	}
+	return l.afterTruncate()
+}
+
+func (l *Log) doRestart(offset int64) error {
+	now := time.Now().UnixMilli()
+	list := *l.segments.Load()
+	for j := len(list) - 1; j >= 0; j-- {
+		if err := l.dropSegment(list[j]); err != nil {
+			return err
+		}
+	}
+	if err := l.dropSnapshots(func(int64) bool { return true }); err != nil {
+		return err
+	}
+	next := newSegment(l.dir, offset)
+	if err := next.create(now); err != nil {
+		return err
+	}
+	next.jitter = l.jitter(offset)
+	l.end.Store(offset)
+	l.start.Store(offset)
+	l.flushed.Store(offset)
+	l.segments.Store(&[]*segment{next})
+	l.producers = newProducerState(offset)
+	l.unstable.Store(false)
+	l.dirDirty = false
+	if err := l.dir.fs.SyncDir(*l.dir.path.Load()); err != nil {
+		return err
+	}
+	return l.writeEpochs(nil)
+}

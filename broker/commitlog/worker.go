@@ -1,0 +1,247 @@
+package commitlog
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// work is what a directory's worker has to do. Anybody may add to it; nobody
+// waits for the worker.
+type work struct {
+	wake       chan struct{} // one token: there is something to do
+	checkpoint atomic.Bool
+	retain     atomic.Bool
+	flush      atomic.Bool
+	flushEvery atomic.Int64 // ms; smallest flush.ms of the directory's logs, MaxInt64: none
+
+	mu       sync.Mutex
+	rolled   map[*Log]struct{} // logs with a newly sealed segment
+	removals []removal         // unordered
+}
+
+// removal is a file or folder to delete at a time.
+type removal struct {
+	name string
+	due  time.Time
+}
+
+func (w *work) init() {
+	w.wake = make(chan struct{}, 1)
+	w.rolled = map[*Log]struct{}{}
+	w.flushEvery.Store(math.MaxInt64)
+}
+
+func (w *work) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// syncSoon asks the worker to sync a log.
+func (d *logDir) syncSoon(l *Log) {
+	d.work.mu.Lock()
+	d.work.rolled[l] = struct{}{}
+	d.work.mu.Unlock()
+	d.work.signal()
+}
+
+// removeLater asks the worker to delete files or folders.
+func (d *logDir) removeLater(names []string, delayMs int64) {
+	due := time.Now().Add(time.Duration(min(delayMs, 1<<40)) * time.Millisecond)
+	d.work.mu.Lock()
+	for _, name := range names {
+		d.work.removals = append(d.work.removals, removal{name, due})
+	}
+	d.work.mu.Unlock()
+	d.work.signal()
+}
+
+// wantFlush notes a log's flush.ms.
+func (d *logDir) wantFlush(c Config) {
+	for {
+		have := d.work.flushEvery.Load()
+		if c.FlushMs >= have {
+			return
+		}
+		if d.work.flushEvery.CompareAndSwap(have, max(1, c.FlushMs)) {
+			d.work.signal()
+			return
+		}
+	}
+}
+
+// Run flushes, checkpoints, retains and deletes until ctx ends.
+func (m *Manager) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return m.schedule(ctx) })
+	for _, d := range m.dirs {
+		group.Go(func() error { return d.run(ctx) })
+	}
+	return group.Wait()
+}
+
+// schedule hands periodic work to the workers and reports failed directories.
+func (m *Manager) schedule(ctx context.Context) error {
+	checkpoint := time.NewTicker(m.cfg.CheckpointInterval)
+	defer checkpoint.Stop()
+	retain := time.NewTicker(m.cfg.RetentionInterval)
+	defer retain.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-checkpoint.C:
+			m.each(func(w *work) { w.checkpoint.Store(true) })
+		case <-retain.C:
+			m.each(func(w *work) { w.retain.Store(true) })
+		case f := <-m.failures:
+			if m.cfg.DirFailed != nil {
+				m.cfg.DirFailed(f.dir, f.err)
+			}
+		}
+	}
+}
+
+func (m *Manager) each(note func(*work)) {
+	for _, d := range m.dirs {
+		note(&d.work)
+		d.work.signal()
+	}
+}
+
+// run is the worker: all slow work of one directory happens here, so that a
+// slow disk holds up nobody else.
+func (d *logDir) run(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	lastFlush := time.Now()
+	for {
+		timer.Reset(d.nextDue(lastFlush))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.work.wake:
+		case <-timer.C:
+		}
+		if d.health.err() != nil {
+			<-ctx.Done() // nothing more may be written here
+			return ctx.Err()
+		}
+		now := time.Now()
+		if every := d.work.flushEvery.Load(); every < math.MaxInt64 && now.Sub(lastFlush).Milliseconds() >= every {
+			d.work.flush.Store(true)
+			lastFlush = now
+		}
+		d.step(now)
+	}
+}
+
+// nextDue is how long the worker may sleep.
+func (d *logDir) nextDue(lastFlush time.Time) time.Duration {
+	wait := time.Hour
+	if every := d.work.flushEvery.Load(); every < math.MaxInt64/int64(time.Millisecond) {
+		wait = min(wait, time.Until(lastFlush.Add(time.Duration(every)*time.Millisecond)))
+	}
+	d.work.mu.Lock()
+	defer d.work.mu.Unlock()
+	for _, r := range d.work.removals {
+		wait = min(wait, time.Until(r.due))
+	}
+	return max(wait, 0)
+}
+
+// step does what is due. Errors have taken the directory off line or are
+// reported; either way the worker goes on.
+func (d *logDir) step(now time.Time) {
+	d.syncRolled()
+	if d.work.flush.Swap(false) {
+		d.flushDue(now)
+	}
+	if d.work.retain.Swap(false) {
+		d.retain(now)
+	}
+	if d.work.checkpoint.Swap(false) {
+		if err := d.checkpoint(); err != nil {
+			d.m.logger.Warn("checkpoint failed", "dir", d.path, "err", err)
+		}
+	}
+	d.removeDue(now)
+}
+
+func (d *logDir) syncRolled() {
+	d.work.mu.Lock()
+	rolled := d.work.rolled
+	d.work.rolled = map[*Log]struct{}{}
+	d.work.mu.Unlock()
+	for l := range rolled {
+		d.sync(l)
+	}
+}
+
+func (d *logDir) sync(l *Log) {
+	if err := l.Sync(l.EndOffset()); err != nil && !l.closed.Load() {
+		d.m.logger.Warn("sync failed", "partition", l.tp, "err", err)
+	}
+}
+
+// flushDue syncs the logs whose oldest unsynced record is older than flush.ms.
+func (d *logDir) flushDue(now time.Time) {
+	for _, l := range d.list() {
+		limit := l.Config().FlushMs
+		if limit == math.MaxInt64 || l.FlushedOffset() >= l.EndOffset() {
+			continue
+		}
+		l.mu.Lock()
+		oldest := l.oldest
+		l.mu.Unlock()
+		if now.UnixMilli()-oldest >= limit {
+			d.sync(l)
+		}
+	}
+}
+
+// retain applies retention to every log, start offsets stored first, so that a
+// crash cannot bring records back.
+func (d *logDir) retain(now time.Time) {
+	for _, l := range d.list() {
+		l.ExpireProducers(now)
+		if d.m.cfg.Retain == nil {
+			continue
+		}
+		deleted, err := d.m.cfg.Retain(l, now)
+		if err != nil && !l.closed.Load() {
+			d.m.logger.Warn("retention failed", "partition", l.tp, "err", err)
+		}
+		if deleted > 0 {
+			d.m.logger.Info("deleted segments", "partition", l.tp, "segments", deleted, "start", l.StartOffset())
+		}
+	}
+	d.work.checkpoint.Store(true)
+}
+
+// removeDue deletes what has waited long enough.
+func (d *logDir) removeDue(now time.Time) {
+	d.work.mu.Lock()
+	var due []removal
+	kept := d.work.removals[:0]
+	for _, r := range d.work.removals {
+		if r.due.After(now) {
+			kept = append(kept, r)
+		} else {
+			due = append(due, r)
+		}
+	}
+	d.work.removals = kept
+	d.work.mu.Unlock()
+	for _, r := range due {
+		if err := removePath(d.m.cfg.FS, r.name); err != nil {
+			d.m.logger.Warn("cannot delete", "name", r.name, "err", err)
+		}
+	}
+}
