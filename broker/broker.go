@@ -53,9 +53,24 @@ type Broker struct {
 }
 
 // New checks the configuration and builds a broker. It touches nothing on disk
-// and opens no socket.
+// and opens no socket. Without a logger nothing is logged; without a registerer
+// nobody sees the metrics.
 func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Broker, error) {
-	configs, err := metadata.NewConfigs(unknownID, cfg.properties())
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if reg == nil {
+		reg = prometheus.NewRegistry()
+	}
+	if cfg.Authorizer == nil {
+		cfg.Authorizer = auth.AllowAll{}
+	}
+	properties := cfg.properties()
+	id, err := brokerID(properties)
+	if err != nil {
+		return nil, err
+	}
+	configs, err := metadata.NewConfigs(id, properties)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -161,7 +176,7 @@ func (b *Broker) identify(l *life) error {
 	if b.clusterID, err = controller.Prepare(l.ctx, b.tree); err != nil {
 		return fmt.Errorf("coordination tree: %w", err)
 	}
-	if b.id, err = brokerID(l.ctx, b.tree, b.settings); err != nil {
+	if b.id, err = findID(l.ctx, b.tree, b.settings); err != nil {
 		return err
 	}
 	b.configs.SetBrokerID(b.id)
@@ -286,9 +301,6 @@ func (b *Broker) awaitMembership(l *life) error {
 }
 
 func (b *Broker) publishFigures(l *life) error {
-	if b.reg == nil {
-		return nil
-	}
 	f := newFigures(b)
 	if err := b.reg.Register(f); err != nil {
 		return fmt.Errorf("metrics: %w", err)
@@ -303,7 +315,7 @@ func (b *Broker) serve(l *life) error {
 		BrokerID: b.id, ClusterID: b.clusterID,
 		Images: b.images, Configs: b.configs, Replicas: b.replicas, Groups: b.groups, Admin: b.admin,
 		Tree: b.tree, ProducerIDs: controller.NewProducerIDs(b.tree, b.id),
-		Authorizer: auth.AllowAll{},
+		Authorizer: b.cfg.Authorizer,
 		LogLevel:   b.cfg.LogLevel, Log: b.part("api"), Metrics: b.reg,
 	})
 	if err != nil {

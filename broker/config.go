@@ -7,7 +7,10 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
+	"github.com/leatstream/leat/broker/auth"
 	"github.com/leatstream/leat/broker/metadata"
 )
 
@@ -28,6 +31,8 @@ type Config struct {
 	// Properties are the keys of a server.properties. Keys that are not known
 	// are ignored, with a warning.
 	Properties map[string]string
+	// Authorizer decides what clients may do; nil permits everything.
+	Authorizer auth.Authorizer
 	// LogLevel, if not nil, is the level of the logger given to New: clients
 	// can read and change it as the configuration of the broker's logger.
 	LogLevel *slog.LevelVar
@@ -36,6 +41,7 @@ type Config struct {
 // The keys whose defaults DataDir changes.
 const (
 	keyBrokerID = "broker.id"
+	keyNodeID   = "node.id"
 	keyLogDir   = "log.dir"
 	keyLogDirs  = "log.dirs"
 )
@@ -49,13 +55,27 @@ func (c Config) properties() map[string]string {
 	if c.DataDir == "" {
 		return p
 	}
-	if _, ok := p[keyBrokerID]; !ok {
+	if p[keyBrokerID] == "" && p[keyNodeID] == "" {
 		p[keyBrokerID] = "0"
 	}
 	if p[keyLogDir] == "" && p[keyLogDirs] == "" {
 		p[keyLogDirs] = filepath.Join(c.DataDir, "log")
 	}
 	return p
+}
+
+// brokerID is the configured id, or unknownID.
+func brokerID(properties map[string]string) (int32, error) {
+	for _, key := range []string{keyBrokerID, keyNodeID} {
+		if text, ok := properties[key]; ok {
+			id, err := strconv.ParseInt(strings.TrimSpace(text), 10, 32)
+			if err != nil || id < int64(unknownID) {
+				return 0, fmt.Errorf("%w: %s is %q, which is no id", ErrConfig, key, text)
+			}
+			return int32(id), nil
+		}
+	}
+	return unknownID, nil
 }
 
 // coordinationDir returns the folder of the embedded tree.

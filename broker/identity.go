@@ -19,9 +19,9 @@ import (
 // unknownID is the broker.id of a broker that takes what it is given.
 const unknownID int32 = -1
 
-// brokerID is the id of this broker: the configured one; or that of its log
+// findID is the id of this broker: the configured one; or that of its log
 // directories; or a new one, above all that may be configured.
-func brokerID(ctx context.Context, tree coordination.Tree, c *metadata.BrokerConfig) (int32, error) {
+func findID(ctx context.Context, tree coordination.Tree, c *metadata.BrokerConfig) (int32, error) {
 	if c.BrokerID != unknownID {
 		return c.BrokerID, nil
 	}

@@ -82,7 +82,7 @@ func TestWrongChecksum(t *testing.T) {
 		"intact":        {func([]byte) {}, nil},
 		"checksum":      {func(b []byte) { b[17] ^= 1 }, kerr.CorruptMessage},
 		"record":        {func(b []byte) { b[len(b)-2] ^= 1 }, kerr.CorruptMessage},
-		"message set 1": {func(b []byte) { b[16] = 1 }, kerr.UnsupportedForMessageFormat},
+		"message set 1": {func(b []byte) { b[16] = 1 }, kerr.InvalidRecord},
 	} {
 		damaged := append([]byte(nil), batch...)
 		tc.damage(damaged)

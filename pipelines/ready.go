@@ -25,3 +25,10 @@ func Ready() []string {
 func ReadyDocument(name string) ([]byte, error) {
 	return ready.ReadFile(path.Join(name, "pipeline.yaml"))
 }
+
+//go:embed access-log/sample.log
+var sampleAccessLog []byte
+
+// SampleAccessLog is a made-up log of a web server in the combined format, with
+// a few broken lines.
+func SampleAccessLog() []byte { return sampleAccessLog }

@@ -27,13 +27,17 @@ var (
 type Builder struct {
 	app   string
 	graph *topology.Builder
-	done  []func() // run by Build before the graph is frozen
+	// repartitions are the repartition topics by their names' base.
+	repartitions map[string]repartition
 }
+
+// repartition is the node before and the source after a repartition topic.
+type repartition struct{ parent, source string }
 
 // New starts a program. The id names its consumer group and is the prefix of
 // its internal topics: programs with the same id share the work.
 func New(appID string) *Builder {
-	b := &Builder{app: appID, graph: topology.NewBuilder()}
+	b := &Builder{app: appID, graph: topology.NewBuilder(), repartitions: map[string]repartition{}}
 	if appID == "" {
 		b.graph.Invalid("the application id is empty")
 	}
@@ -48,10 +52,6 @@ func (b *Builder) Graph() *topology.Builder { return b.graph }
 
 // Build checks the program and freezes it.
 func (b *Builder) Build() (*topology.Topology, error) {
-	for _, f := range b.done {
-		f()
-	}
-	b.done = nil
 	return b.graph.Build()
 }
 

@@ -91,6 +91,7 @@ func (s Stream[K, V]) Branch(name string, cases ...Case[K, V]) []Stream[K, V] {
 	})
 	ways := make([]Stream[K, V], len(cases))
 	for i, c := range cases {
+		s.b.graph.NextName("KSTREAM-BRANCHCHILD-") // its number
 		names[i] = node + "-" + c.Name
 		s.b.graph.AddProcessor(names[i], forwarder[K, V](), node)
 		ways[i] = s
@@ -214,15 +215,16 @@ func (s Stream[K, V]) To(topic string, ks serde.Serde[K], vs serde.Serde[V], opt
 	s.sink(topology.Sink{Topic: topic, Encode: processor.EncoderOf(ks, vs)}, opts)
 }
 
-// ToTopics writes each record to the topic fn names.
-func (s Stream[K, V]) ToTopics(fn func(Rec[K, V]) string, ks serde.Serde[K], vs serde.Serde[V], opts ...SinkOption) {
+// ToTopics writes each record to the topic fn names; name stands for that
+// choice in descriptions.
+func (s Stream[K, V]) ToTopics(name string, fn func(Rec[K, V]) string, ks serde.Serde[K], vs serde.Serde[V], opts ...SinkOption) {
 	choose := func(m processor.Message) string {
 		if r, ok := m.(*Rec[K, V]); ok {
 			return fn(*r)
 		}
 		return ""
 	}
-	s.sink(topology.Sink{TopicOf: choose, Encode: processor.EncoderOf(ks, vs)}, opts)
+	s.sink(topology.Sink{Topic: name, TopicOf: choose, Encode: processor.EncoderOf(ks, vs)}, opts)
 }
 
 func (s Stream[K, V]) sink(sink topology.Sink, opts []SinkOption) {
@@ -236,35 +238,51 @@ func (s Stream[K, V]) sink(sink topology.Sink, opts []SinkOption) {
 // Repartition sends the stream through an internal topic, so that records of a
 // key meet in one task. Records with a null key are left out.
 func (s Stream[K, V]) Repartition(name string) Stream[K, V] {
-	base := s.b.name(name, "KSTREAM-REPARTITION-")
-	return s.through(base)
+	if name == "" {
+		name = s.b.graph.NextName("KSTREAM-REPARTITION-")
+	}
+	return s.through(name)
 }
 
-// through adds the repartition topic of that name.
+// through adds the repartition topic of that name, or uses the one there is.
 func (s Stream[K, V]) through(base string) Stream[K, V] {
 	g := s.b.graph
 	if s.vs == nil || s.ks == nil {
 		g.Invalid("%s: repartitioning needs the serdes of key and value; give them to the step before", base)
 		return s
 	}
+	if r, ok := s.b.repartitions[base]; ok {
+		if r.parent != s.node {
+			g.Invalid("%s names the repartition topics of two different streams", base)
+		}
+		return Stream[K, V]{b: s.b, node: r.source, ks: s.ks, vs: s.vs}
+	}
+	topic := base + "-repartition"
+	sink, filter, source := g.NextName("KSTREAM-SINK-"), g.NextName("KSTREAM-FILTER-"), g.NextName("KSTREAM-SOURCE-")
+	if !topology.Generated(base) {
+		sink, filter, source = topic+"-sink", topic+"-filter", topic+"-source"
+	}
 	ks := s.ks
-	addStep(s.b, base+"-repartition-filter", s.node, func(_ context.Context, r *Rec[K, V], out *processor.Out[K, V]) error {
-		if r.KeyNull || serde.IsNull(ks, r.Key) {
+	addStep(s.b, filter, s.node, func(_ context.Context, r *Rec[K, V], out *processor.Out[K, V]) error {
+		if keyNull(ks, r) {
 			return nil
 		}
 		return out.Forward(r)
 	})
-	topic := base + "-repartition"
-	g.AddSink(topology.Sink{Name: topic + "-sink", Topic: topic, Repartition: true, Encode: processor.EncoderOf(s.ks, s.vs)}, base+"-repartition-filter")
-	g.AddSource(topology.Source{Name: topic + "-source", Topics: []string{topic}, Repartition: true, Decode: processor.DecoderOf(s.ks, s.vs)})
-	return Stream[K, V]{b: s.b, node: topic + "-source", ks: s.ks, vs: s.vs}
+	g.AddSink(topology.Sink{Name: sink, Topic: topic, Repartition: true, Encode: processor.EncoderOf(s.ks, s.vs)}, filter)
+	g.AddSource(topology.Source{Name: source, Topics: []string{topic}, Repartition: true, Decode: processor.DecoderOf(s.ks, s.vs)})
+	s.b.repartitions[base] = repartition{parent: s.node, source: source}
+	return Stream[K, V]{b: s.b, node: source, ks: s.ks, vs: s.vs}
 }
 
 // Process adds a processor of one's own below the stream, with access to the
 // named stores, which must be declared with [Builder.AddStore] first.
 func Process[K, V, L, W any](s Stream[K, V], name string, ks serde.Serde[L], vs serde.Serde[W],
 	supply func() processor.Typed[K, V, L, W], stores ...string) Stream[L, W] {
-	node := s.b.name(name, "KSTREAM-PROCESSOR-")
+	node := name
+	if node == "" {
+		node = s.b.graph.NextName("KSTREAM-PROCESSOR-")
+	}
 	s.b.graph.AddProcessor(node, processor.Of(supply), s.node)
 	for _, st := range stores {
 		s.b.graph.Connect(st, node)
@@ -277,7 +295,10 @@ func Process[K, V, L, W any](s Stream[K, V], name string, ks serde.Serde[L], vs 
 // partitioning of what comes after.
 func ProcessValues[K, V, W any](s Stream[K, V], name string, vs serde.Serde[W],
 	supply func() processor.Typed[K, V, K, W], stores ...string) Stream[K, W] {
-	node := s.b.name(name, "KSTREAM-PROCESSVALUES-")
+	node := name
+	if node == "" {
+		node = s.b.graph.NextName("KSTREAM-PROCESSVALUES-")
+	}
 	s.b.graph.AddProcessor(node, processor.Of(supply), s.node)
 	for _, st := range stores {
 		s.b.graph.Connect(st, node)

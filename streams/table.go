@@ -159,7 +159,7 @@ func aggregate[KOut, K, V, A any](groups Groups[KOut, K, V], name, prefix string
 		if g.name != "" {
 			base = g.name
 		}
-		in = repartitionFor(in, base)
+		in = in.through(base)
 	}
 	agg := &aggregation{windowed: g.window != nil}
 	var supplier processor.Supplier
@@ -176,19 +176,6 @@ func aggregate[KOut, K, V, A any](groups Groups[KOut, K, V], name, prefix string
 	b.graph.AddStore(spec, node)
 	agg.late = func(topic string) string { return lateSink(b, node, topic, in) }
 	return Table[KOut, A]{b: b, node: node, ks: g.outKey, vs: r.vs, agg: agg}
-}
-
-// repartitionFor sends the stream of a grouping through its topic. Two
-// aggregations of one named grouping share it.
-func repartitionFor[K, V any](s Stream[K, V], base string) Stream[K, V] {
-	source := base + "-repartition-source"
-	if s.b.graph.Has(source) {
-		return Stream[K, V]{b: s.b, node: source, ks: s.ks, vs: s.vs}
-	}
-	for _, p := range []string{"KSTREAM-FILTER-", "KSTREAM-SINK-", "KSTREAM-SOURCE-"} {
-		s.b.graph.NextName(p) // the numbers of its three nodes
-	}
-	return s.through(base)
 }
 
 func lateSink[K, V any](b *Builder, node, topic string, in Stream[K, V]) string {

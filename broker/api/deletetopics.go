@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+
 	"github.com/leatstream/leat/broker/auth"
 	"github.com/leatstream/leat/broker/coordination"
 	"github.com/leatstream/leat/broker/metadata"
@@ -127,9 +129,8 @@ func (d *deletion) run(a *API, timeoutMillis int32) {
 			row.ErrorCode, row.ErrorMessage = t.ErrorCode, t.ErrorMessage
 		}
 	}
-	image, _ := a.Images.Await(ctx, func(image *metadata.Image) bool { return allGone(image, going) })
 	for name, id := range going {
-		if timeoutMillis > 0 && gone(image, name, id) {
+		if timeoutMillis > 0 && a.awaitGone(ctx, name, id) {
 			continue
 		}
 		for _, row := range d.rows[name] {
@@ -138,13 +139,27 @@ func (d *deletion) run(a *API, timeoutMillis int32) {
 	}
 }
 
-func allGone(image *metadata.Image, topics map[string]coordination.UUID) bool {
-	for name, id := range topics {
-		if !gone(image, name, id) {
+// awaitGone waits until brokers have forgotten a topic and its name is free
+// again, and reports whether that has come about in time.
+func (a *API) awaitGone(ctx context.Context, name string, id coordination.UUID) bool {
+	_, err := a.Images.Await(ctx, func(image *metadata.Image) bool { return gone(image, name, id) })
+	if err != nil {
+		return false
+	}
+	for path := coordination.TopicPath(name); ; {
+		_, exists, changed, err := a.Tree.ExistsW(ctx, path)
+		if err != nil {
+			return false
+		}
+		if _, again := a.Images.Load().Topic(name); !exists || again {
+			return true // again: somebody has created it anew
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
 			return false
 		}
 	}
-	return true
 }
 
 // gone reports whether a topic has left the image. A new topic of the same name

@@ -46,13 +46,15 @@ var (
 // once their slices have grown a request without a new session allocates
 // nothing.
 type fetchCall struct {
-	a       *API
-	r       *server.Request
-	req     wire.FetchRequest
-	image   *metadata.Image
-	session *fetchSession // nil without one
-	opens   bool          // a session is to be opened by the answer
-	epoch   int32         // that session must still have when it is answered
+	a     *API
+	r     *server.Request
+	req   wire.FetchRequest
+	image *metadata.Image
+	// follower: the request comes from a replica, not from a consumer.
+	follower bool
+	session  *fetchSession // nil without one
+	opens    bool          // a session is to be opened by the answer
+	epoch    int32         // that session must still have when it is answered
 
 	items []fetchItem
 	read  replica.FetchRequest
@@ -141,6 +143,7 @@ func (a *API) fetch(r *server.Request) {
 		return
 	}
 	c.image = a.Images.Load()
+	c.follower = c.req.ReplicaID >= 0
 	if iso := replica.Isolation(c.req.Isolation); iso != replica.ReadUncommitted && iso != replica.ReadCommitted {
 		c.refuseRequest(errIsolation)
 		return
@@ -160,8 +163,6 @@ func (a *API) fetch(r *server.Request) {
 	// returns: nothing of it may be touched afterwards.
 	a.Replicas.Fetch(&c.read, c.fetched)
 }
-
-func (c *fetchCall) follower() bool { return c.req.ReplicaID >= 0 }
 
 func (c *fetchCall) usesIDs() bool { return c.r.Header.Version >= fetchTopicID }
 
@@ -298,11 +299,11 @@ func (c *fetchCall) plan() {
 	c.read.MaxWait = time.Duration(c.req.MaxWaitMillis) * time.Millisecond
 	c.read.Isolation = replica.Isolation(c.req.Isolation)
 	c.read.ReplicaID, c.read.ReplicaEpoch = replica.ConsumerReplicaID, c.req.ReplicaEpoch
-	if c.follower() {
+	if c.follower {
 		c.read.ReplicaID = c.req.ReplicaID
 	}
 	c.read.HardMaxBytes = c.req.Version < fetchSoftLimit
-	allowed := !c.follower() || c.a.authorizedCluster(c.r, auth.ClusterAction)
+	allowed := !c.follower || c.a.authorizedCluster(c.r, auth.ClusterAction)
 	for i := range c.items {
 		item := &c.items[i]
 		if item.err = c.admit(item, allowed); item.err == nil {
@@ -319,7 +320,7 @@ func (c *fetchCall) admit(item *fetchItem, allowed bool) error {
 	if item.name == "" && c.usesIDs() {
 		return replica.ErrUnknownTopicID
 	}
-	if !c.follower() && !c.a.mayUse(c.r, auth.Read, item.name) {
+	if !c.follower && !c.a.mayUse(c.r, auth.Read, item.name) {
 		return errTopicDenied
 	}
 	if _, ok := c.image.Partition(item.name, item.key.index); !ok {
@@ -397,7 +398,7 @@ func (c *fetchCall) result(item *fetchItem) {
 			item.answer.Diverging = wire.EpochEnd{Known: true, Epoch: p.DivergingEpoch, EndOffset: p.DivergingEndOffset}
 		}
 	}
-	if !c.follower() {
+	if !c.follower {
 		c.a.topics.fetched(item.name, item.size(), item.answer.ErrorCode == 0)
 	}
 }
@@ -434,7 +435,7 @@ func (c *fetchCall) unreadable(item *fetchItem) error {
 // addAborted lists the aborted transactions for readers that leave them out;
 // the others get null.
 func (c *fetchCall) addAborted(item *fetchItem) {
-	if c.read.Isolation != replica.ReadCommitted || c.follower() {
+	if c.read.Isolation != replica.ReadCommitted || c.follower {
 		return
 	}
 	if len(item.records.Aborted) == 0 {
@@ -472,7 +473,7 @@ func (c *fetchCall) endIncremental() wire.FetchResponse {
 
 // open opens a session for the request, if there is room, and returns its id.
 func (c *fetchCall) open(now time.Time) int32 {
-	s := newFetchSession(c.follower(), c.usesIDs(), len(c.items))
+	s := newFetchSession(c.follower, c.usesIDs(), len(c.items))
 	for _, refused := range [...]bool{false, true} {
 		for i := range c.items {
 			if item := &c.items[i]; (item.err != nil) == refused {

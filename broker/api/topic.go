@@ -2,10 +2,11 @@ package api
 
 import (
 	"errors"
+
 	"github.com/leatstream/leat/broker/coordinator/group"
+	"github.com/leatstream/leat/broker/metadata"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/replica"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -30,23 +31,10 @@ func missing(name string) error {
 	return refuse(kerr.UnknownTopicOrPartition, "topic %q does not exist", name)
 }
 
-// maxTopicName bounds the length of a topic's name in bytes.
-const maxTopicName = 249
-
 // validTopic says whether name can be a topic's.
 func validTopic(name string) error {
-	switch {
-	case name == "":
-		return refuse(kerr.InvalidTopicException, "the name of a topic cannot be empty")
-	case name == "." || name == "..":
-		return refuse(kerr.InvalidTopicException, "a topic cannot be called %q", name)
-	case len(name) > maxTopicName:
-		return refuse(kerr.InvalidTopicException, "a topic name of %d characters is longer than %d", len(name), maxTopicName)
-	}
-	for i := range len(name) {
-		if c := name[i]; !alphanumeric(c) && c != '.' && c != '_' && c != '-' {
-			return refuse(kerr.InvalidTopicException, "topic name %q holds more than letters, digits, '.', '_' and '-'", name)
-		}
+	if fault := metadata.ValidateTopicName(name); fault != "" {
+		return refuse(kerr.InvalidTopicException, "%s", fault)
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (d *logDir) remove(l *Log) {
 // open locks the directory, checks whose it is and opens all logs in it.
 func (d *logDir) open(ctx context.Context) error {
 	fsys := d.m.cfg.FS
-	if err := fsys.MkdirAll(d.path, 0o755); err != nil {
+	if err := d.make(); err != nil {
 		return err
 	}
 	var err error
@@ -101,6 +101,18 @@ func (d *logDir) open(ctx context.Context) error {
 	}
 	d.opened.Store(true)
 	return d.checkpoint()
+}
+
+// make creates the directory, durably, unless it is there.
+func (d *logDir) make() error {
+	fsys := d.m.cfg.FS
+	if _, err := fsys.Stat(d.path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := fsys.MkdirAll(d.path, 0o755); err != nil {
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(d.path))
 }
 
 // checkMeta compares meta.properties with this broker, writing it when missing.
@@ -250,13 +262,13 @@ func (d *logDir) create(tp record.TopicPartition, topicID [16]byte, c Config) (*
 	return l, nil
 }
 
-// truncated stores lowered recovery points. While the directory is being opened
+// truncated stores lowered recovery points and start offsets. While the directory is being opened
 // the old checkpoint stays, because the others' points are not known yet.
 func (d *logDir) truncated(*Log) error {
 	if !d.opened.Load() {
 		return nil
 	}
-	return d.writeRecovery()
+	return d.checkpoint()
 }
 
 // advanced stores a start offset moved by request, so that deleted records do
@@ -271,7 +283,7 @@ func (d *logDir) checkpoint() error {
 func (d *logDir) writeRecovery() error {
 	o := offsets{}
 	for _, l := range d.list() {
-		o[l.tp] = l.FlushedOffset()
+		o[l.tp] = l.recoveryPoint()
 	}
 	return d.writeCheckpoint(recoveryPointFile, o)
 }

@@ -31,7 +31,8 @@ type Log struct {
 	segments atomic.Pointer[[]*segment] // by base offset, never empty; replaced, never changed
 	start    atomic.Int64               // first readable offset
 	end      atomic.Int64               // next offset; published last
-	flushed  atomic.Int64               // recovery point: everything below is synced
+	flushed  atomic.Int64               // every record below is synced
+	safe     atomic.Int64               // ≤ flushed; also the indexes of the segments below are synced
 	unstable atomic.Bool                // producers has open or unreplicated transactions
 	closed   atomic.Bool
 	topicID  atomic.Pointer[[16]byte]
@@ -77,8 +78,12 @@ func (l *Log) StartOffset() int64 { return l.start.Load() }
 // EndOffset is the offset that the next record gets.
 func (l *Log) EndOffset() int64 { return l.end.Load() }
 
-// FlushedOffset is the recovery point: everything below it is synced.
+// FlushedOffset is the offset below which every record is synced.
 func (l *Log) FlushedOffset() int64 { return l.flushed.Load() }
+
+// recoveryPoint is what the checkpoint gets: recovery need not look at segments
+// that end at or below it.
+func (l *Log) recoveryPoint() int64 { return min(l.safe.Load(), l.flushed.Load()) }
 
 // Config gives the current configuration.
 func (l *Log) Config() Config { return *l.cfg.Load() }
@@ -345,6 +350,7 @@ func (l *Log) seal(s *segment) {
 		s.times.seal()
 	}
 	s.unsynced = true
+	l.safe.Store(min(l.safe.Load(), s.base))
 	s.tail.Store(nil)
 }
 

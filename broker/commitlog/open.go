@@ -200,7 +200,9 @@ func (l *Log) recover(o openOptions) (end, checked int64, err error) {
 		}
 		l.logger.Warn("closed log is damaged at its end, recovering", "partition", l.tp, "err", err)
 	}
-	first := floorSegment(list, o.recoveryPoint)
+	// The segment of the last safe record counts too: if it was sealed right at
+	// the recovery point, its indexes may not have been synced.
+	first := floorSegment(list, o.recoveryPoint-1)
 	for i := first; i < len(list); i++ {
 		next, cut, err := l.recoverSegment(list[i])
 		if err != nil {
@@ -226,8 +228,9 @@ func (l *Log) dropAfter(list []*segment, i int) error {
 	}
 	kept := slices.Clip(list[:i+1])
 	l.segments.Store(&kept)
-	l.dirDirty = true
-	return nil
+	// Without this another crash could bring the segments back, to continue
+	// what will be appended now.
+	return l.dir.fs.SyncDir(*l.dir.path.Load())
 }
 
 // openActive opens the last segment of a log that was closed in order: it
@@ -326,6 +329,11 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 		if err := h.f.Truncate(sc.pos); err != nil {
 			return 0, false, err
 		}
+		// Without this another crash could bring back intact batches from
+		// beyond the cut, to continue what will be appended now.
+		if err := h.f.Datasync(); err != nil {
+			return 0, false, err
+		}
 		s.size.Store(sc.pos)
 	}
 	l.epochs.set(epochs)
@@ -368,6 +376,7 @@ func (l *Log) settle(o openOptions, found listing, end, checked int64) error {
 	}
 	l.end.Store(end)
 	l.flushed.Store(min(end, max(list[0].base, o.recoveryPoint)))
+	l.safe.Store(min(l.flushed.Load(), checked))
 	l.start.Store(max(list[0].base, o.start))
 	l.producers = newProducerState(end)
 	if o.start > end {
@@ -376,6 +385,7 @@ func (l *Log) settle(o openOptions, found listing, end, checked int64) error {
 	}
 	if checked == notChecked {
 		l.flushed.Store(end)
+		l.safe.Store(end)
 	}
 	entries := withoutStart(withoutEnd(l.epochs.snapshot(), end), l.start.Load())
 	if err := l.storeEpochs(found, entries); err != nil {

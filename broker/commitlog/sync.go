@@ -52,7 +52,15 @@ func (l *Log) syncLocked() error {
 	if err := l.doSync(w); err != nil {
 		return l.health.fail("sync", err)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.flushed.Store(w.end)
+	l.safe.Store(w.end)
+	// Segments that were sealed during the sync still wait for theirs.
+	list := *l.segments.Load()
+	for i := len(list) - 2; i >= 0 && list[i].unsynced; i-- {
+		l.safe.Store(min(w.end, list[i].base))
+	}
 	return nil
 }
 

@@ -52,12 +52,14 @@ func (l *Log) afterTruncate() error {
 	return l.hooks.truncated(l)
 }
 
-// truncate cuts the log at offset, which lies in one of its segments.
+// truncate cuts the log at offset, which lies in one of its segments. The later
+// segments go first, durably: a crash in between leaves a log whose last segment
+// is checked as a whole, never a hole.
 func (l *Log) truncate(offset int64) error {
 	list := *l.segments.Load()
 	i := floorSegment(list, offset)
 	s := list[i]
-	end, err := l.cutSegment(s, offset)
+	end, size, err := l.cutPoint(s, offset)
 	if err != nil {
 		return err
 	}
@@ -65,8 +67,8 @@ func (l *Log) truncate(offset int64) error {
 	kept := slices.Clip(list[:i+1])
 	l.segments.Store(&kept)
 	l.flushed.Store(min(l.flushed.Load(), end))
+	l.safe.Store(min(l.safe.Load(), end))
 	l.start.Store(min(l.start.Load(), end))
-	// From the last on, so that a crash in between leaves no hole.
 	for j := len(list) - 1; j > i; j-- {
 		if err := l.dropSegment(list[j]); err != nil {
 			return err
@@ -74,6 +76,9 @@ func (l *Log) truncate(offset int64) error {
 	}
 	l.dirDirty = false
 	if err := l.dir.fs.SyncDir(*l.dir.path.Load()); err != nil {
+		return err
+	}
+	if err := l.cutSegment(s, size, end); err != nil {
 		return err
 	}
 	if err := l.writeEpochs(withoutEnd(l.epochs.snapshot(), end)); err != nil {
@@ -85,47 +90,51 @@ func (l *Log) truncate(offset int64) error {
 	return l.reloadProducers(end, end, time.Now().UnixMilli())
 }
 
-// cutSegment removes the batches at or above offset from one segment and makes
-// it active. It gives the log's new end: offset, or the base of the batch that
-// contains it.
-func (l *Log) cutSegment(s *segment, offset int64) (int64, error) {
+// cutPoint finds the new end and size of a segment that is to lose everything
+// at or above offset: the end is offset, or the base of the batch that contains it.
+func (l *Log) cutPoint(s *segment, offset int64) (end, size int64, err error) {
 	interval := l.cfg.Load().IndexIntervalBytes
 	if err := s.load(interval); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	h, err := s.acquire()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer h.release()
-	size := s.size.Load()
 	s.tail.Store(nil) // look-ups must not trust boundaries that are going away
+	size = s.size.Load()
 	at, ok, err := s.locate(h.f, offset, size, interval)
+	if err != nil || !ok {
+		return offset, size, err
+	}
+	return min(offset, at.base), at.pos, nil
+}
+
+// cutSegment shortens a segment durably and makes it active.
+func (l *Log) cutSegment(s *segment, size, end int64) error {
+	h, err := s.acquire()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	end := offset
-	if ok {
-		end = min(end, at.base)
-		size = at.pos
-	}
+	defer h.release()
 	s.size.Store(size)
 	if err := h.f.Truncate(size); err != nil {
-		return 0, err
+		return err
 	}
 	if err := h.f.Datasync(); err != nil {
-		return 0, err
+		return err
 	}
 	s.allocated = size
 	if err := l.cutIndexes(s, h, size, end); err != nil {
-		return 0, err
+		return err
 	}
 	t := &tail{}
 	if size > 0 {
 		t.add(s.rel(end), uint32(size))
 	}
 	s.tail.Store(t)
-	return end, nil
+	return nil
 }
 
 // cutIndexes brings a shortened segment's indexes in line with its log file.
@@ -166,6 +175,8 @@ func (l *Log) restart(offset int64) error {
 func (l *Log) doRestart(offset int64) error {
 	now := time.Now().UnixMilli()
 	list := *l.segments.Load()
+	l.start.Store(offset) // readers that meet a dropped segment find it out of range
+	l.end.Store(offset)
 	for j := len(list) - 1; j >= 0; j-- {
 		if err := l.dropSegment(list[j]); err != nil {
 			return err
@@ -179,9 +190,8 @@ func (l *Log) doRestart(offset int64) error {
 		return err
 	}
 	next.jitter = l.jitter(offset)
-	l.end.Store(offset)
-	l.start.Store(offset)
 	l.flushed.Store(offset)
+	l.safe.Store(offset)
 	l.segments.Store(&[]*segment{next})
 	l.producers = newProducerState(offset)
 	l.unstable.Store(false)

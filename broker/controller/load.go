@@ -1,33 +1,47 @@
 package controller
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/leatstream/leat/broker/coordination"
+	"github.com/leatstream/leat/broker/metadata"
 )
+
+// reader reads the tree for the controller. Its methods belong to one goroutine.
+type reader struct {
+	ctx     context.Context
+	tree    coordination.Tree
+	configs *metadata.Configs
+	logger  *slog.Logger
+	watched map[string]bool // paths with a watch set
+	// await is given each watch that is set; nil: none is set.
+	await func(path string, watch <-chan coordination.Event)
+}
 
 // loadAll reads what a term begins with, and sets all watches. The brokers' own
 // watches come first: what changes while the rest is read fires one.
-func (s *shift) loadAll(won term) (*Elected, error) {
+func (r *reader) loadAll(won term) (*Elected, error) {
 	elected := &Elected{Epoch: won.epoch, EpochVersion: won.epochVersion}
 	var err error
-	if elected.Brokers, err = s.brokers(); err != nil {
+	if elected.Brokers, err = r.brokers(); err != nil {
 		return nil, err
 	}
-	if _, err = s.children(coordination.ISRChangePath); err != nil {
+	if _, err = r.children(coordination.ISRChangePath); err != nil {
 		return nil, err
 	}
-	if elected.Deletions, err = s.children(coordination.DeleteTopicsPath); err != nil {
+	if elected.Deletions, err = r.children(coordination.DeleteTopicsPath); err != nil {
 		return nil, err
 	}
-	names, err := s.children(coordination.TopicsPath)
+	names, err := r.children(coordination.TopicsPath)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		t, err := s.loadTopic(name)
+		t, err := r.loadTopic(name)
 		if err != nil {
 			return nil, err
 		}
@@ -72,33 +86,35 @@ func (s *shift) changed(path string) error {
 
 // children lists a node's children and keeps one watch on them. A node that is
 // not there has none, and is made so that it can be watched.
-func (s *shift) children(path string) ([]string, error) {
-	if s.watched[path] {
-		names, _, err := s.cfg.Tree.Children(s.ctx, path)
+func (r *reader) children(path string) ([]string, error) {
+	if r.await == nil || r.watched[path] {
+		names, _, err := r.tree.Children(r.ctx, path)
 		return names, err
 	}
-	names, _, watch, err := s.cfg.Tree.ChildrenW(s.ctx, path)
+	names, _, watch, err := r.tree.ChildrenW(r.ctx, path)
 	if errors.Is(err, coordination.ErrNoNode) {
-		if err := ensure(s.ctx, s.cfg.Tree, path); err != nil {
+		if err := ensure(r.ctx, r.tree, path); err != nil {
 			return nil, err
 		}
-		names, _, watch, err = s.cfg.Tree.ChildrenW(s.ctx, path)
+		names, _, watch, err = r.tree.ChildrenW(r.ctx, path)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.await(path, watch)
+	r.watched[path] = true
+	r.await(path, watch)
 	return names, nil
 }
 
 // get reads a node and keeps one watch on it.
-func (s *shift) get(path string) ([]byte, coordination.Stat, error) {
-	if s.watched[path] {
-		return s.cfg.Tree.Get(s.ctx, path)
+func (r *reader) get(path string) ([]byte, coordination.Stat, error) {
+	if r.await == nil || r.watched[path] {
+		return r.tree.Get(r.ctx, path)
 	}
-	data, stat, watch, err := s.cfg.Tree.GetW(s.ctx, path)
+	data, stat, watch, err := r.tree.GetW(r.ctx, path)
 	if err == nil {
-		s.await(path, watch)
+		r.watched[path] = true
+		r.await(path, watch)
 	}
 	return data, stat, err
 }
@@ -113,8 +129,8 @@ func (s *shift) brokersChanged() error {
 }
 
 // brokers reads the registrations of all live brokers.
-func (s *shift) brokers() ([]Broker, error) {
-	names, err := s.children(coordination.BrokerIDsPath)
+func (r *reader) brokers() ([]Broker, error) {
+	names, err := r.children(coordination.BrokerIDsPath)
 	if err != nil {
 		return nil, err
 	}
@@ -122,10 +138,10 @@ func (s *shift) brokers() ([]Broker, error) {
 	for _, name := range names {
 		id, err := coordination.ParseID(name)
 		if err != nil {
-			s.logger.Warn("broker with a name that is no id", "name", name)
+			r.logger.Warn("broker with a name that is no id", "name", name)
 			continue
 		}
-		data, stat, err := s.get(coordination.BrokerIDPath(id))
+		data, stat, err := r.get(coordination.BrokerIDPath(id))
 		if errors.Is(err, coordination.ErrNoNode) {
 			continue // went since; the watch on the list fires
 		}
@@ -134,7 +150,7 @@ func (s *shift) brokers() ([]Broker, error) {
 		}
 		reg, err := coordination.DecodeBrokerRegistration(data)
 		if err != nil {
-			s.logger.Error("broker with a registration that cannot be read", "broker", id, "error", err)
+			r.logger.Error("broker with a registration that cannot be read", "broker", id, "error", err)
 			continue
 		}
 		out = append(out, Broker{ID: id, Epoch: stat.Czxid, Rack: reg.Rack, Endpoints: reg.Endpoints})
@@ -170,9 +186,9 @@ func (s *shift) loadInto(name string) error {
 
 // loadTopic reads all there is of a topic. A topic whose nodes cannot be read as
 // what they should be is left alone: nil.
-func (s *shift) loadTopic(name string) (*TopicLoaded, error) {
+func (r *reader) loadTopic(name string) (*TopicLoaded, error) {
 	t := &TopicLoaded{Name: name, States: map[int32]VersionedState{}}
-	data, stat, err := s.get(coordination.TopicPath(name))
+	data, stat, err := r.get(coordination.TopicPath(name))
 	if errors.Is(err, coordination.ErrNoNode) {
 		return t, nil
 	}
@@ -181,20 +197,20 @@ func (s *shift) loadTopic(name string) (*TopicLoaded, error) {
 	}
 	t.Exists, t.Version = true, stat.Version
 	if t.Assignment, err = coordination.DecodeTopicAssignment(data); err == nil {
-		err = s.loadPartitions(t)
+		err = r.loadPartitions(t)
 	}
 	if err == nil {
-		err = s.loadConfig(t)
+		err = r.loadConfig(t)
 	}
 	if errors.Is(err, coordination.ErrBadPayload) {
-		s.logger.Error("topic with nodes that cannot be read is left alone", "topic", name, "error", err)
+		r.logger.Error("topic with nodes that cannot be read is left alone", "topic", name, "error", err)
 		return nil, nil
 	}
 	return t, err
 }
 
-func (s *shift) loadPartitions(t *TopicLoaded) error {
-	names, _, err := s.cfg.Tree.Children(s.ctx, coordination.PartitionsPath(t.Name))
+func (r *reader) loadPartitions(t *TopicLoaded) error {
+	names, _, err := r.tree.Children(r.ctx, coordination.PartitionsPath(t.Name))
 	if errors.Is(err, coordination.ErrNoNode) {
 		return nil
 	}
@@ -208,7 +224,7 @@ func (s *shift) loadPartitions(t *TopicLoaded) error {
 			return err
 		}
 		t.Nodes = append(t.Nodes, index)
-		data, stat, err := s.cfg.Tree.Get(s.ctx, coordination.PartitionStatePath(t.Name, index))
+		data, stat, err := r.tree.Get(r.ctx, coordination.PartitionStatePath(t.Name, index))
 		if errors.Is(err, coordination.ErrNoNode) {
 			continue
 		}
@@ -224,9 +240,9 @@ func (s *shift) loadPartitions(t *TopicLoaded) error {
 	return nil
 }
 
-func (s *shift) loadConfig(t *TopicLoaded) error {
-	t.Unclean = s.cfg.Configs.Broker().UncleanLeaderElection
-	data, _, err := s.cfg.Tree.Get(s.ctx, coordination.ConfigEntityPath(coordination.ConfigTopics, t.Name))
+func (r *reader) loadConfig(t *TopicLoaded) error {
+	t.Unclean = r.configs.Broker().UncleanLeaderElection
+	data, _, err := r.tree.Get(r.ctx, coordination.ConfigEntityPath(coordination.ConfigTopics, t.Name))
 	if errors.Is(err, coordination.ErrNoNode) {
 		return nil
 	}
@@ -236,7 +252,7 @@ func (s *shift) loadConfig(t *TopicLoaded) error {
 	t.HasConfig = true
 	config, err := coordination.DecodeConfig(data)
 	if err != nil {
-		s.logger.Error("topic config that cannot be read is ignored", "topic", t.Name, "error", err)
+		r.logger.Error("topic config that cannot be read is ignored", "topic", t.Name, "error", err)
 		return nil
 	}
 	if text, ok := config["unclean.leader.election.enable"]; ok {
@@ -264,7 +280,7 @@ func (s *shift) isrChanged() error {
 		}
 		partitions, err := coordination.DecodePartitions(data)
 		if err != nil {
-			s.logger.Warn("notice of an ISR change that cannot be read", "node", name, "error", err)
+			s.reader.logger.Warn("notice of an ISR change that cannot be read", "node", name, "error", err)
 		}
 		for _, p := range partitions {
 			topics[p.Topic] = struct{}{}

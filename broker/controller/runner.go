@@ -181,13 +181,13 @@ func (r *Runner) readEpoch(ctx context.Context) (epoch, version int32, err error
 func (r *Runner) serve(ctx context.Context, won term) error {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &shift{
-		Runner:  r,
-		ctx:     ctx,
-		inbox:   make(chan any, 64),
-		watched: map[string]bool{},
-		writes:  make(chan struct{}, maxWrites),
-		core:    NewController(Options{BrokerID: r.cfg.BrokerID, DeleteTopic: r.cfg.Configs.Broker().DeleteTopicEnable, NewID: r.cfg.NewID}),
+		Runner: r,
+		reader: reader{ctx: ctx, tree: r.cfg.Tree, configs: r.cfg.Configs, logger: r.logger, watched: map[string]bool{}},
+		inbox:  make(chan any, 64),
+		writes: make(chan struct{}, maxWrites),
+		core:   NewController(Options{BrokerID: r.cfg.BrokerID, DeleteTopic: r.cfg.Configs.Broker().DeleteTopicEnable, NewID: r.cfg.NewID}),
 	}
+	s.reader.await = s.awaitChange
 	r.logger.Info("elected as controller", "epoch", won.epoch)
 	r.metrics.active.Set(1)
 	err := s.run(won)
@@ -225,11 +225,10 @@ const maxWrites = 64
 // only put into inbox.
 type shift struct {
 	*Runner
-	ctx      context.Context
+	reader
 	core     *Controller
-	inbox    chan any        // Event or change
-	watched  map[string]bool // paths with a watch set
-	writes   chan struct{}   // one element per write under way
+	inbox    chan any      // Event or change
+	writes   chan struct{} // one element per write under way
 	wg       sync.WaitGroup
 	resigned bool
 	reason   string
@@ -313,7 +312,7 @@ func (s *shift) carryOut(e Effect) {
 	case Load:
 		if err := s.loadInto(e.Topic); err != nil {
 			// A new term reads everything again.
-			s.logger.Error("reading a topic failed", "topic", e.Topic, "error", err)
+			s.Runner.logger.Error("reading a topic failed", "topic", e.Topic, "error", err)
 			s.resigned, s.reason = true, "the tree cannot be read"
 		}
 	case Resign:
@@ -346,7 +345,7 @@ func (s *shift) write(w Write) {
 	results, err := s.cfg.Tree.Multi(s.ctx, w.Ops...)
 	<-s.writes
 	if err != nil {
-		s.logger.Warn("controller's write failed", "topic", w.Topic, "error", err)
+		s.Runner.logger.Warn("controller's write failed", "topic", w.Topic, "error", err)
 	}
 	s.put(WriteDone{Topic: w.Topic, Mark: w.Mark, Results: results, Err: err})
 }
@@ -357,14 +356,13 @@ func (s *shift) send(e Send) {
 	}
 	resp, err := s.cfg.Sender.Send(s.ctx, e.Broker, e.Request)
 	if err != nil && s.ctx.Err() == nil {
-		s.logger.Warn("request to a broker failed", "broker", e.Broker, "api", e.Request.Key(), "error", err)
+		s.Runner.logger.Warn("request to a broker failed", "broker", e.Broker, "api", e.Request.Key(), "error", err)
 	}
 	s.put(Replied{Broker: e.Broker, Epoch: e.Epoch, Request: e.Request, Response: resp, Err: err})
 }
 
-// await puts a change into the inbox when a watch fires.
-func (s *shift) await(path string, watch <-chan coordination.Event) {
-	s.watched[path] = true
+// awaitChange puts a change into the inbox when a watch fires.
+func (s *shift) awaitChange(path string, watch <-chan coordination.Event) {
 	s.spawn(func() {
 		select {
 		case ev := <-watch:

@@ -286,4 +286,6 @@ func (rt *Runtime[R]) untilNext(now time.Time) time.Duration {
 }
 
 // String names the actor in messages.
-func (a *actor[R]) String() string { return fmt.Sprintf("partition %d, epoch %d", a.partition, a.epoch) }
+func (a *actor[R]) String() string {
+	return fmt.Sprintf("partition %d, epoch %d", a.partition, a.epoch)
+}

@@ -329,12 +329,22 @@ func TestTick(t *testing.T) {
 	})
 }
 
+// waitActive waits for the shard to be loaded.
+func waitActive(t *testing.T, w *world) {
+	t.Helper()
+	for range 10_000 {
+		if w.rt.Status(0) == nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("the shard was never loaded")
+}
+
 func TestQueueIsBounded(t *testing.T) {
 	w := start(t, &memLog{}, Config[*setRequest]{QueueLimit: 2})
 	w.lead(0)
-	for w.rt.Status(0) != nil {
-		time.Sleep(time.Millisecond)
-	}
+	waitActive(t, w)
 	w.rt.mu.RLock()
 	a := w.rt.actors[0]
 	w.rt.mu.RUnlock()
@@ -352,9 +362,7 @@ func TestConcurrentRequests(t *testing.T) {
 	log := &memLog{}
 	w := start(t, log, Config[*setRequest]{})
 	w.lead(0)
-	for w.rt.Status(0) != nil {
-		time.Sleep(time.Millisecond)
-	}
+	waitActive(t, w)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

@@ -75,7 +75,7 @@ func (m *Manager) appendOne(req *AppendRequest, i int, wait **appendPending, w *
 	if err != nil {
 		return info, false, err
 	}
-	if req.Origin == OriginClient && r.cfg.Load().Internal {
+	if req.Origin == OriginClient && !req.AllowInternal && r.cfg.Load().Internal {
 		return info, false, ErrInvalidTopic
 	}
 	if err := r.view.Load().leading(e.epoch()); err != nil {

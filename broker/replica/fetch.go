@@ -30,13 +30,12 @@ func (m *Manager) Fetch(req *FetchRequest, done func(FetchResult)) {
 type reader struct {
 	m   *Manager
 	req *FetchRequest
-	// seen is, by entry, the log position up to which the last read could look.
-	seen []seen
 	// bytes is what the last read found.
 	bytes int64
 }
 
-// seen tells a parked fetch whether a partition has changed since it was read.
+// seen tells a parked fetch whether a partition has changed since it was read:
+// limit is the offset up to which the last read could look.
 type seen struct {
 	replica *Replica
 	view    *view
@@ -50,10 +49,10 @@ func (rd *reader) read(first bool) (parts []FetchPartition, ready bool) {
 	if cap(req.Partitions) < len(req.Entries) {
 		req.Partitions = make([]FetchPartition, len(req.Entries))
 	}
-	if cap(rd.seen) < len(req.Entries) {
-		rd.seen = make([]seen, len(req.Entries))
+	if cap(req.seen) < len(req.Entries) {
+		req.seen = make([]seen, len(req.Entries))
 	}
-	parts, rd.seen = req.Partitions[:len(req.Entries)], rd.seen[:len(req.Entries)]
+	parts, req.seen = req.Partitions[:len(req.Entries)], req.seen[:len(req.Entries)]
 	rd.bytes = 0
 	left, minOne := int(req.MaxBytes), !req.HardMaxBytes
 	ready = len(req.Entries) == 0
@@ -73,14 +72,14 @@ func (rd *reader) read(first bool) (parts []FetchPartition, ready bool) {
 func (rd *reader) readOne(i int, fp *FetchPartition, maxBytes int, minOne, first bool) int {
 	e := &rd.req.Entries[i]
 	*fp = noPartition
-	rd.seen[i] = seen{}
+	rd.req.seen[i] = seen{}
 	r, err := rd.m.find(e.TP, e.TopicID)
 	if err != nil {
 		fp.Err = err
 		return 0
 	}
 	v := r.view.Load()
-	rd.seen[i] = seen{replica: r, view: v}
+	rd.req.seen[i] = seen{replica: r, view: v}
 	if err := v.leading(e.CurrentLeaderEpoch); err != nil {
 		fp.refuse(v, err)
 		return 0
@@ -96,7 +95,7 @@ func (rd *reader) readOne(i int, fp *FetchPartition, maxBytes int, minOne, first
 		}
 		rd.m.propose(r, eff)
 	}
-	rd.seen[i].limit = r.readInto(fp, e, rd.req.ReplicaID, rd.req.Isolation, maxBytes, minOne)
+	rd.req.seen[i].limit = r.readInto(fp, e, rd.req.ReplicaID, rd.req.Isolation, maxBytes, minOne)
 	return fp.Records.Size()
 }
 
@@ -207,7 +206,7 @@ func (p *parkedFetch) park(parts []FetchPartition) {
 // partition is no longer as the last read saw it.
 func (p *parkedFetch) link() (changed bool) {
 	for i := range p.waiters {
-		s := p.seen[i]
+		s := p.req.seen[i]
 		if s.replica == nil {
 			continue
 		}

@@ -33,7 +33,10 @@ type AppendRequest struct {
 	// Timeout bounds the wait of AcksAll.
 	Timeout time.Duration
 	Origin  Origin
-	Entries []AppendEntry
+	// AllowInternal opens internal topics to a client: Kafka's own admin client
+	// may write to them.
+	AllowInternal bool
+	Entries       []AppendEntry
 	// Results, when it has the capacity, takes the results, so that a caller
 	// that keeps its request around allocates nothing for them.
 	Results []AppendResult
@@ -97,6 +100,9 @@ type FetchRequest struct {
 	Entries      []FetchEntry
 	// Partitions, when it has the capacity, takes the results.
 	Partitions []FetchPartition
+
+	// seen is the manager's own note, kept with the request to be reused.
+	seen []seen
 }
 
 // FetchEntry asks for one partition.

@@ -71,11 +71,9 @@ const (
 func (q *FetchRequest) Decode(version int16, body []byte) error {
 	r := reader{b: body}
 	flexible := version >= fetchFlexible
-	*q = FetchRequest{
-		Version: version, ReplicaID: -1, ReplicaEpoch: -1, MaxBytes: 1<<31 - 1, SessionEpoch: -1,
-		Topics: q.Topics[:0], Partitions: q.Partitions[:0],
-		Forgotten: q.Forgotten[:0], ForgottenPartitions: q.ForgottenPartitions[:0],
-	}
+	q.Reset()
+	q.Version = version
+	q.ReplicaID, q.ReplicaEpoch, q.MaxBytes, q.SessionEpoch = -1, -1, 1<<31-1, -1
 	q.decodeLimits(&r)
 	for n := r.count(flexible, q.topicSize()); n > 0 && !r.bad; n-- {
 		q.decodeTopic(&r, flexible)

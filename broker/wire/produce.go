@@ -49,7 +49,8 @@ const (
 func (q *ProduceRequest) Decode(version int16, body []byte) error {
 	flexible := version >= produceFlexible
 	r := reader{b: body}
-	*q = ProduceRequest{Version: version, Topics: q.Topics[:0], Partitions: q.Partitions[:0]}
+	q.Reset()
+	q.Version = version
 	if version >= produceTransactional {
 		id, null := r.nullableString(flexible)
 		q.TransactionalID, q.HasTransactionalID = id, !null
@@ -120,7 +121,7 @@ func emptied[T any](s []T) []T {
 	if cap(s) > maxKept {
 		return nil
 	}
-	clear(s[:cap(s)])
+	clear(s)
 	return s[:0]
 }
 

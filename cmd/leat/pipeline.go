@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/leatstream/leat/broker/client"
@@ -357,13 +356,10 @@ func runPipelines(ctx context.Context, apps []*pipelines.App) error {
 // pipelineConnectors runs the connectors that a pipeline needs with a herder
 // of its own; base holds what they share.
 func pipelineConnectors(base herder.Config) func(context.Context, string, []map[string]string) error {
-	return func(ctx context.Context, name string, properties []map[string]string) error {
+	return func(ctx context.Context, _ string, properties []map[string]string) error {
 		cfg := base
 		cfg.Worker = map[string]string{"key.converter": "string", "value.converter": "json", "value.converter.schemas.enable": "false"}
 		cfg.Connectors, cfg.Plugins = properties, all.Plugins()
-		if cfg.Registry != nil {
-			cfg.Registry = prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": name}, cfg.Registry)
-		}
 		h, err := herder.NewStandalone(cfg)
 		if err != nil {
 			return err

@@ -33,6 +33,7 @@ func nouns() []func(*App) *cobra.Command {
 		newConnectorCmd,
 		newPerfCmd,
 		newPipelineCmd,
+		newDemoCmd,
 		newVersionCmd,
 	}
 }

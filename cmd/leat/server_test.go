@@ -114,7 +114,7 @@ func fetch(t *testing.T, url string) string {
 
 func TestServerServesAndStopsOnSignals(t *testing.T) {
 	dir := t.TempDir()
-	s := startServer(t, nil, "--data-dir", filepath.Join(dir, "data"), "--port", "0", "--admin-addr", "localhost:0", "--override", "bogus.key=1")
+	s := startServer(t, nil, "--data-dir", filepath.Join(dir, "data"), "--port", "0", "--admin-addr", "localhost:0", "--override", "bogus.key=1", "--override", "group.initial.rebalance.delay.ms=0")
 	if got := fetch(t, "http://"+s.admin+"/readyz?verbose"); !strings.HasPrefix(got, "200") || !strings.Contains(got, "[+] broker: ok") {
 		t.Errorf("readyz: %s", got)
 	}
@@ -124,6 +124,21 @@ func TestServerServesAndStopsOnSignals(t *testing.T) {
 	if out := mustLeat(t, s.kafka, "", "topic", "list", "-o", "json"); out != "[]\n" {
 		t.Errorf("topic list: %q", out)
 	}
+	mustLeat(t, s.kafka, "", "topic", "create", "t", "-p", "2", "-c", "retention.ms=3600000")
+	seed(t, s.kafka, "t", 5)
+	commit(t, s.kafka, "g", "t", 3)
+	if out := mustLeat(t, s.kafka, "", "topic", "consume", "t", "-g", "g", "--exit-at-end"); out != "v3\nv4\n" {
+		t.Errorf("after the commit: %q", out)
+	}
+	if out := mustLeat(t, s.kafka, "", "group", "list", "--lag", "-o", "csv"); !strings.Contains(out, "g,Empty,consumer,") || !strings.Contains(out, ",0\n") {
+		t.Errorf("group list: %q", out)
+	}
+	if out := mustLeat(t, s.kafka, "", "topic", "describe", "t"); !strings.Contains(out, "retention.ms") || strings.Contains(out, "DEFAULT_CONFIG") {
+		t.Errorf("topic describe: %s", out)
+	}
+	mustLeat(t, s.kafka, "", "perf", "produce", "t", "--raw", "-n", "1000")
+	mustLeat(t, s.kafka, "", "perf", "consume", "t", "--raw")
+	mustLeat(t, s.kafka, "", "topic", "delete", "t", "--yes")
 	if n := strings.Count(s.log.String(), `"key":"bogus.key"`); n != 1 {
 		t.Errorf("the unknown key is told %d times:\n%s", n, s.log)
 	}

@@ -79,6 +79,7 @@ func topicOrder(by string) (func(x, y admin.Topic) int, error) {
 func newTopicDescribeCmd(a *App) *cobra.Command {
 	return a.formatFlag(&cobra.Command{
 		Use: "describe TOPIC", Short: "Show a topic's partitions, leaders, offsets, sizes and configs",
+		Long: "Show a topic's partitions, leaders, offsets and sizes, and the configs that differ from\nthe defaults (with --format wide, json or yaml: all configs).",
 		Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeTopics(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.format == output.Help {
@@ -88,6 +89,9 @@ func newTopicDescribeCmd(a *App) *cobra.Command {
 				detail, err := admin.DescribeTopic(ctx, cl, args[0])
 				if err != nil {
 					return a.topicMissing(err)
+				}
+				if a.format == output.Table {
+					detail.Configs = admin.NonDefault(detail.Configs) // wide has them all
 				}
 				return output.One(a.printer(), detail)
 			})

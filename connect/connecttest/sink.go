@@ -203,3 +203,6 @@ func CheckSink(t *testing.T, p connect.Plugin, newTask func() connect.SinkTask, 
 		}
 	})
 }
+
+// Task is the running task, for tests that look inside.
+func (s *Sink) Task() connect.SinkTask { return s.task }

@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,14 +24,34 @@ type Metrics struct {
 	lastError                   *prometheus.GaugeVec
 }
 
-// NewMetrics makes the figures and registers them; a nil registerer keeps them private.
+// shared registers c, or gives the collector that another herder of this
+// process has registered. Two different collectors of one name are a mistake in
+// the program.
+func shared[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	if reg == nil {
+		return c
+	}
+	err := reg.Register(c)
+	if there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if existing, ok := there.ExistingCollector.(C); ok {
+			return existing
+		}
+	}
+	if err != nil {
+		panic(fmt.Sprintf("connect: metrics: %v", err))
+	}
+	return c
+}
+
+// NewMetrics makes the figures and registers them; herders that are given the
+// same registerer share them. A nil registerer keeps them private.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	labels := []string{"connector", "task"}
 	counter := func(name, help string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		return shared(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
 	}
 	gauge := func(name, help string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+		return shared(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels))
 	}
 	m := &Metrics{
 		sourcePolled:   counter("kafka_connect_source_task_metrics_source_record_poll_total", "Records polled from the source."),
@@ -40,10 +62,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		sinkPartitions: gauge("kafka_connect_sink_task_metrics_partition_count", "Partitions assigned to the task."),
 		commits:        counter("kafka_connect_connector_task_metrics_offset_commit_completion_total", "Offset commits that succeeded."),
 		commitFailures: counter("kafka_connect_connector_task_metrics_offset_commit_failure_total", "Offset commits that failed."),
-		batchSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		batchSeconds: shared(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "kafka_connect_connector_task_metrics_batch_seconds", Help: "Time of one poll of a source task or one put into a sink task.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 9),
-		}, labels),
+		}, labels)),
 		errRecords:  counter("kafka_connect_task_error_metrics_total_record_errors", "Record operations that failed, repeated ones included."),
 		errFailures: counter("kafka_connect_task_error_metrics_total_record_failures", "Records that failed for good."),
 		errSkipped:  counter("kafka_connect_task_error_metrics_total_records_skipped", "Failed records that were skipped."),
@@ -52,9 +74,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		dlqRequests: counter("kafka_connect_task_error_metrics_deadletterqueue_produce_requests", "Records sent to the dead letter queue."),
 		dlqFailures: counter("kafka_connect_task_error_metrics_deadletterqueue_produce_failures", "Records that the dead letter queue did not take."),
 		lastError:   gauge("kafka_connect_task_error_metrics_last_error_timestamp", "Time of the last error, in ms since 1970."),
-	}
-	if reg != nil {
-		reg.MustRegister(m.all()...)
 	}
 	return m
 }

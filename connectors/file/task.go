@@ -391,7 +391,7 @@ func (t *task) emit(out []*connect.SourceRecord, r *reader, events []event) []*c
 }
 
 func (t *task) record(r *reader, e event) *connect.SourceRecord {
-	if e.start == 0 {
+	if e.start == 0 && !t.set.latin1 {
 		e.text = bytes.TrimPrefix(e.text, bom)
 	}
 	text, replaced := decodeText(e.text, t.set.latin1)

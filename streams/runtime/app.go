@@ -76,8 +76,12 @@ func (a *App) Run(ctx context.Context) error {
 	return nil
 }
 
+// adminMetadataAge is how old the admin client's view of topics may be: it
+// waits for topics that it has just created.
+const adminMetadataAge = 10 * time.Millisecond
+
 func (a *App) run(ctx context.Context) error {
-	admin, err := kgo.NewClient(a.cfg.Client...)
+	admin, err := kgo.NewClient(append(slices.Clip(a.cfg.Client), kgo.MetadataMinAge(adminMetadataAge))...)
 	if err != nil {
 		return fmt.Errorf("streams: client: %w", err)
 	}

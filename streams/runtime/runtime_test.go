@@ -88,7 +88,7 @@ type process struct {
 func start(t *testing.T, topo *topology.Topology, addrs []string, c runtime.Config) *process {
 	t.Helper()
 	p := &process{done: make(chan error, 1)}
-	c.Client = []kgo.Opt{kgo.SeedBrokers(addrs...), kgo.Dialer(p.dial), kgo.MetadataMinAge(50 * time.Millisecond), kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelInfo, nil))}
+	c.Client = []kgo.Opt{kgo.SeedBrokers(addrs...), kgo.Dialer(p.dial), kgo.MetadataMinAge(50 * time.Millisecond)}
 	if c.Threads == 0 {
 		c.Threads = 1
 	}
@@ -160,7 +160,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within 20 s: %s", what)
 		}
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 	}
 }
 

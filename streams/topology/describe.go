@@ -12,9 +12,9 @@ import (
 // after an arrow are in build order.
 func (t *Topology) Describe() string {
 	var w strings.Builder
-	w.WriteString("Topologies:\n")
+	w.WriteString("Topologies:\n ")
 	for _, s := range t.subs {
-		fmt.Fprintf(&w, "   Sub-topology: %d\n", s.ID)
+		fmt.Fprintf(&w, "  Sub-topology: %d\n", s.ID)
 		for _, n := range describeOrder(s.Nodes) {
 			describeNode(&w, n)
 		}

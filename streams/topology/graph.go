@@ -17,7 +17,7 @@ type Graph struct {
 // GraphNode is a topic, a store or a node of the topology.
 type GraphNode struct {
 	ID    string `json:"id"`
-	Kind  string `json:"kind"` // topic, repartition, changelog, source, processor, sink, store
+	Kind  string `json:"kind"` // topic, topics (chosen by record), repartition, changelog, source, processor, sink, store
 	Label string `json:"label"`
 	Sub   int    `json:"sub"` // -1 for topics
 }
@@ -53,6 +53,9 @@ func (t *Topology) Graph(app string) Graph {
 		case KindSink:
 			if n.Sink.Topic != "" {
 				name, kind := topicOf(app, n.Sink.Topic, n.Sink.Repartition)
+				if n.Sink.TopicOf != nil {
+					kind = "topics"
+				}
 				g.Edges = append(g.Edges, GraphEdge{id, topic(name, kind), "flow"})
 			}
 		}
@@ -119,7 +122,7 @@ func (t *Topology) Mermaid(app string) string {
 
 func mermaidShape(kind string) (open, end string) {
 	switch kind {
-	case "topic", "repartition", "changelog":
+	case "topic", "topics", "repartition", "changelog":
 		return "([", "])"
 	case "store":
 		return "[(", ")]"
@@ -160,7 +163,7 @@ func (t *Topology) DOT(app string) string {
 
 func dotShape(kind string) string {
 	switch kind {
-	case "topic", "repartition", "changelog":
+	case "topic", "topics", "repartition", "changelog":
 		return "cds"
 	case "store":
 		return "cylinder"

@@ -48,7 +48,8 @@ type Source struct {
 // Sink writes a topic.
 type Sink struct {
 	Name string
-	// Topic is the topic, unless TopicOf chooses it for each record.
+	// Topic is the topic; if TopicOf chooses one for each record, it is the
+	// name of that choice in descriptions.
 	Topic   string
 	TopicOf func(m processor.Message) string
 	Encode  processor.Encoder

@@ -33,8 +33,6 @@ type simulation struct {
 	open    int               // requests without an answer
 	leaders map[string]string // "group/generation" → leader
 	parts   map[string]string // "group/generation/member" → assignment
-	acked   map[string]int64  // committed offsets told to clients, "group/partition"
-	unsure  map[string]bool   // offsets with a commit whose outcome nobody told
 }
 
 func newSimulation(t testing.TB, seed uint64) *simulation {

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -85,7 +86,7 @@ func Topics(ctx context.Context, cl *kadm.Client, internal bool) ([]Topic, error
 	for i, name := range names {
 		d := details[name]
 		topics[i] = Topic{
-			Name: name, ID: d.ID.String(), Partitions: len(d.Partitions),
+			Name: name, ID: topicID(d.ID), Partitions: len(d.Partitions),
 			ReplicationFactor: d.Partitions.NumReplicas(), Internal: isInternal(d),
 			Records: 0, SizeBytes: extents.size(name),
 		}
@@ -118,7 +119,7 @@ func DescribeTopic(ctx context.Context, cl *kadm.Client, name string) (TopicDeta
 	}
 	extents := readExtents(ctx, cl, []string{name})
 	t := TopicDetail{
-		Name: name, ID: d.ID.String(), Internal: isInternal(d), PartitionCount: len(d.Partitions),
+		Name: name, ID: topicID(d.ID), Internal: isInternal(d), PartitionCount: len(d.Partitions),
 		ReplicationFactor: d.Partitions.NumReplicas(), SizeBytes: extents.size(name),
 		Partitions: []Partition{}, Configs: topicConfigs(ctx, cl, name),
 	}
@@ -129,6 +130,9 @@ func DescribeTopic(ctx context.Context, cl *kadm.Client, name string) (TopicDeta
 	}
 	return t, nil
 }
+
+// topicID spells an id as Kafka's tools do.
+func topicID(id kadm.TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 func partitionOf(p kadm.PartitionDetail, e extent) Partition {
 	part := Partition{
@@ -170,6 +174,11 @@ func topicConfigs(ctx context.Context, cl *kadm.Client, name string) []Config {
 }
 
 func isDefault(c Config) bool { return c.Source == "DEFAULT_CONFIG" }
+
+// NonDefault keeps the configs that somebody set.
+func NonDefault(configs []Config) []Config {
+	return slices.DeleteFunc(slices.Clone(configs), isDefault)
+}
 
 func compareBool(a, b bool) int {
 	switch {
