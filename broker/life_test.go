@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/leatstream/leat/broker/metadata"
 )
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -113,4 +115,24 @@ func TestDataDirIsOverruled(t *testing.T) {
 	if p["broker.id"] != "0" || p["log.dirs"] != "/d/log" {
 		t.Errorf("properties %v", p)
 	}
+}
+
+// A broker lives as long as one log directory does.
+func TestLastLogDirEndsTheBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLife(t.Context(), quiet())
+		b := &Broker{log: quiet(), settings: &metadata.BrokerConfig{LogDirs: []string{"/a", "/b"}}, failedDirs: make(map[string]bool)}
+		for range 2 {
+			b.dirFailed(l, "/a", errors.New("input/output error"))
+			if l.ctx.Err() != nil {
+				t.Fatal("the broker ends with a log directory left")
+			}
+		}
+		b.dirFailed(l, "/b", errors.New("input/output error"))
+		<-l.ctx.Done()
+		if err := l.cause(); !errors.Is(err, ErrNoLogDir) || !strings.Contains(err.Error(), "input/output error") {
+			t.Errorf("cause: %v", err)
+		}
+		l.stop()
+	})
 }

@@ -40,6 +40,7 @@ func TestGarbageCloses(t *testing.T) {
 		"array of 2 billion":  header(3, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff),
 		"old version of 18":   header(18, -1, 0xff, 0xff),
 		"inter-broker key":    header(4, 0, 0xff, 0xff),
+		"body of 17 MiB":      header(3, 1, append([]byte{0xff, 0xff}, make([]byte, 17<<20)...)...),
 		"produce with no end": header(0, 3, 0xff, 0xff, 0, 0),
 	} {
 		c := b.Dial()

@@ -25,11 +25,12 @@ type Config struct {
 	// StateDir keeps the stores; empty keeps them in memory, to be restored
 	// from their changelogs at each start.
 	StateDir string
-	// Threads, CommitInterval and PollWait are those of the streams runtime;
-	// zero takes its defaults.
+	// Threads, CommitInterval, PollWait and SessionTimeout are those of the
+	// streams runtime; zero takes its defaults.
 	Threads        int
 	CommitInterval time.Duration
 	PollWait       time.Duration
+	SessionTimeout time.Duration
 	// Connectors runs connectors until the context ends. It may be nil if the
 	// pipeline needs none.
 	Connectors func(ctx context.Context, name string, properties []map[string]string) error
@@ -62,7 +63,7 @@ func New(plan *Plan, cfg Config) (*App, error) {
 	var err error
 	a.app, err = runtime.New(plan.Topology, runtime.Config{
 		App: plan.Name, Client: cfg.Client, StateDir: cfg.StateDir, Threads: cfg.Threads, CommitInterval: cfg.CommitInterval,
-		PollWait: cfg.PollWait, Handler: plan.Handler, DeadLetter: plan.DeadLetter,
+		PollWait: cfg.PollWait, SessionTimeout: cfg.SessionTimeout, Handler: plan.Handler, DeadLetter: plan.DeadLetter,
 	}, a.cfg.Logger, cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline %s: %w", plan.Name, err)

@@ -130,13 +130,21 @@ func TestJoinWithUnreadableSubscription(t *testing.T) {
 	b := brokertest.Start(t, nil)
 	ready(t, b)
 	c := b.Dial()
-	req := join(2, "g", "")
-	req.ProtocolType, req.Protocols[0].Metadata = "consumer", []byte{0, 1, 0xff}
-	if got := ask[*kmsg.JoinGroupResponse](t, c, req); got.ErrorCode == 0 {
-		t.Log("the subscription was taken as it is")
+	for _, tc := range []struct {
+		kind     string
+		metadata []byte
+		want     *kerr.Error
+	}{
+		{"consumer", []byte{0, 1, 0xff}, kerr.InconsistentGroupProtocol},
+		{"consumer", []byte{0, 1, 0x7f, 0xff, 0xff, 0xff}, kerr.InconsistentGroupProtocol},
+		{"other", []byte{0, 1, 0xff}, nil},
+		{"consumer", nil, nil},
+		{"consumer", (&kmsg.ConsumerMemberMetadata{Version: 3, Topics: []string{"a"}}).AppendTo(nil), nil},
+	} {
+		req := join(2, fmt.Sprintf("g-%s-%x", tc.kind, tc.metadata), "")
+		req.ProtocolType, req.Protocols[0].Metadata = tc.kind, tc.metadata
+		wantCode(t, req.Group, ask[*kmsg.JoinGroupResponse](t, c, req).ErrorCode, tc.want)
 	}
-	other := join(2, "h", "")
-	wantCode(t, "another group", ask[*kmsg.JoinGroupResponse](t, c, other).ErrorCode, nil)
 }
 
 func TestInitProducerID(t *testing.T) {

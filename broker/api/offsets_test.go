@@ -108,6 +108,7 @@ func TestOffsetForLeaderEpoch(t *testing.T) {
 		{0, 0, 0, nil, 0, 2},
 		{0, 9, 0, kerr.UnknownLeaderEpoch, -1, -1},
 		{0, -1, 9, nil, -1, -1},
+		{0, -1, -2, nil, -2, 0},
 		{1, -1, 0, kerr.UnknownTopicOrPartition, -1, -1},
 	} {
 		req := at(4, kmsg.NewPtrOffsetForLeaderEpochRequest())

@@ -55,3 +55,17 @@ func mustAppend(t testing.TB, l *Log, batch []byte, origin Origin) AppendInfo {
 	}
 	return info
 }
+
+// openOS is openTest on the real disk.
+func openOS(t testing.TB, cfg Config) (*Manager, *Log) {
+	t.Helper()
+	m, err := OpenManager(t.Context(), ManagerConfig{Dirs: []string{t.TempDir()}, Defaults: cfg}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := m.GetOrCreate(world0, [16]byte{1}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, l
+}

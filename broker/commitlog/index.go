@@ -130,24 +130,9 @@ func (x *index[E]) last() (e E, ok bool) {
 	return v.entries[n-1], true
 }
 
-// truncate keeps the first n entries. The index must be loaded and dense.
-func (x *index[E]) truncate(n int) {
-	v := x.view.Load()
-	kept := make([]E, n, n+8)
-	copy(kept, v.entries[:n])
-	x.set(kept, min(x.written, n))
-	x.stale = true
-}
-
-// dense gives all entries if they are in memory.
-func (x *index[E]) dense() []E {
-	v := x.view.Load()
-	return v.entries[:v.count.Load()]
-}
-
 // floor finds the entry with the largest key ≤ key. With a sparse view it reads
-// one block of the file called name.
-func (x *index[E]) floor(fsys vfs.FS, name string, key int64) (e E, ok bool, err error) {
+// one block of the segment's file with the given suffix.
+func (x *index[E]) floor(s *segment, suffix string, key int64) (e E, ok bool, err error) {
 	v := x.view.Load()
 	entries := v.entries[:v.count.Load()]
 	i := searchKey(entries, key)
@@ -158,7 +143,7 @@ func (x *index[E]) floor(fsys vfs.FS, name string, key int64) (e E, ok bool, err
 		return entries[i], true, nil
 	}
 	first := i * v.stride
-	block, err := readEntries[E](fsys, name, first, min(v.stride, v.total-first))
+	block, err := readEntries[E](s.dir.fs, s.path(suffix), first, min(v.stride, v.total-first))
 	if err != nil {
 		return e, false, err
 	}

@@ -419,7 +419,7 @@ func (w *world) checkIndexes(l *Log) {
 		offsets, times := allEntries(w, &s.offsets, s.path(indexSuffix)), allEntries(w, &s.times, s.path(timeSuffix))
 		wantOffsets, wantTimes, allowed := w.naiveIndexes(s)
 		if !slices.Equal(offsets, wantOffsets) {
-						w.failf("segment %d: offset index %v, want %v", s.base, offsets, wantOffsets)
+			w.failf("segment %d: offset index %v, want %v", s.base, offsets, wantOffsets)
 		}
 		// Closing a log adds an entry that an uninterrupted run has not.
 		for _, e := range times {

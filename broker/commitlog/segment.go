@@ -318,7 +318,7 @@ func (s *segment) locate(f vfs.File, offset, size int64, interval int32) (at loc
 		if err := s.load(interval); err != nil {
 			return at, false, err
 		}
-		if e, found, err := s.offsets.floor(s.dir.fs, s.path(indexSuffix), int64(rel)); err != nil {
+		if e, found, err := s.offsets.floor(s, indexSuffix, int64(rel)); err != nil {
 			return at, false, err
 		} else if found && int64(e.pos) < size {
 			from = e
@@ -341,7 +341,7 @@ func (s *segment) locate(f vfs.File, offset, size int64, interval int32) (at loc
 	}
 }
 
-// ownedSize is the size of the batch at pos.
+// batchSizeAt is the size of the batch at pos.
 func batchSizeAt(f vfs.File, pos, end int64) (int, error) {
 	sc := newScanner(f, pos, end, record.HeaderSize)
 	defer sc.free()

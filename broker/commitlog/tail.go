@@ -33,10 +33,3 @@ func (t *tail) floor(rel uint32) (offsetEntry, bool) {
 	}
 	return offsetEntry{uint32(best >> 32), uint32(best)}, best != 0
 }
-
-// reset forgets everything, after a truncation.
-func (t *tail) reset() {
-	for i := range t.words {
-		t.words[i].Store(0)
-	}
-}

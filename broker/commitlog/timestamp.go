@@ -106,11 +106,11 @@ func (s *segment) findTimestamp(ts, start, limit int64) (t TimestampOffset, foun
 
 // positionBefore gives a batch boundary before which no record is at or after ts.
 func (s *segment) positionBefore(ts int64) (int64, error) {
-	e, ok, err := s.times.floor(s.dir.fs, s.path(timeSuffix), ts-1)
+	e, ok, err := s.times.floor(s, timeSuffix, ts-1)
 	if err != nil || !ok {
 		return 0, err
 	}
-	at, ok, err := s.offsets.floor(s.dir.fs, s.path(indexSuffix), int64(e.rel))
+	at, ok, err := s.offsets.floor(s, indexSuffix, int64(e.rel))
 	if err != nil || !ok {
 		return 0, err
 	}

@@ -88,10 +88,26 @@ func (c *Controller) replicaDeleted(id int32, tp topicPartition) {
 	c.reconcile(t)
 }
 
+// untold tells whether a live broker may still believe in a topic. Once its nodes
+// are removed, the next controller would not know that it has to tell.
+func (c *Controller) untold(t *topic) bool {
+	for _, m := range c.live {
+		for index := range t.partitions {
+			tp := topicPartition{t.name, index}
+			_, waiting := m.gone[tp]
+			_, underWay := m.sent.gone[tp]
+			if waiting || underWay {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // advanceDeletion removes a topic's nodes once no replica is left: the
 // partitions in parts that fit a multi, the topic itself and the mark at last.
 func (c *Controller) advanceDeletion(t *topic) {
-	if len(t.deletion.replicas) > 0 {
+	if len(t.deletion.replicas) > 0 || c.untold(t) {
 		return
 	}
 	if !t.deletion.loaded {

@@ -104,7 +104,12 @@ func (c *Controller) tellEverything(m *member) {
 	for name, t := range c.topics {
 		for index, p := range t.partitions {
 			tp := topicPartition{name, index}
-			if p.state == nil || t.deletion != nil {
+			if t.deletion != nil {
+				// A controller that did not know of its end may have told it.
+				m.gone[tp] = t.id
+				continue
+			}
+			if p.state == nil {
 				continue
 			}
 			m.metadata[tp] = struct{}{}

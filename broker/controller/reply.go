@@ -74,6 +74,16 @@ func (c *Controller) accept(m *member, sent sentItems, ev *Replied) {
 	switch resp := ev.Response.(type) {
 	case *kmsg.LeaderAndISRResponse:
 		c.acceptLeaderAndISR(m, resp)
+	case *kmsg.UpdateMetadataResponse:
+		told := map[string]struct{}{}
+		for tp := range sent.gone {
+			told[tp.topic] = struct{}{}
+		}
+		for _, name := range sortedNames(told) {
+			if t := c.topics[name]; t != nil {
+				c.reconcile(t)
+			}
+		}
 	case *kmsg.StopReplicaResponse:
 		failed := make(map[topicPartition]bool)
 		for _, p := range resp.Partitions {

@@ -267,6 +267,12 @@ func (s *shift) run(won term) error {
 				return err
 			}
 		case in := <-s.inbox:
+			// Watches fire in the order of changes: what happened after the loss of
+			// /controller must not be acted on, so the loss is looked for first.
+			if len(gone) > 0 {
+				s.later(in)
+				continue
+			}
 			if err := s.take(in); err != nil {
 				return err
 			}
@@ -274,6 +280,9 @@ func (s *shift) run(won term) error {
 	}
 	return nil
 }
+
+// later puts something back into the inbox.
+func (s *shift) later(in any) { s.spawn(func() { s.put(in) }) }
 
 func (s *shift) take(in any) error {
 	if c, ok := in.(change); ok {

@@ -64,6 +64,7 @@ type simController struct {
 	core    *Controller
 	pending []func()
 	notices map[string]bool // paths whose watch would have fired
+	deposed bool            // it knows that it is not controller any more
 }
 
 type world struct {
@@ -216,7 +217,7 @@ func (w *world) depose() {
 
 // elect lets a live broker that is not at work as controller try.
 func (w *world) elect() {
-	b := w.pick(func(b *simBroker) bool { return b.tree != nil && b.ctrl == nil })
+	b := w.pick(func(b *simBroker) bool { return b.tree != nil && (b.ctrl == nil || b.ctrl.deposed) })
 	if b == nil {
 		return
 	}
@@ -225,6 +226,9 @@ func (w *world) elect() {
 	w.must(err)
 	if won == nil {
 		return
+	}
+	if b.ctrl != nil {
+		w.retire(b.ctrl)
 	}
 	w.log("elected %d, controller epoch %d", b.id, won.epoch)
 	c := &simController{
@@ -248,7 +252,9 @@ func (w *world) newID() coordination.UUID {
 // notice fires the watches of all controllers on a path.
 func (w *world) notice(path string) {
 	for _, c := range w.terms {
-		c.notices[path] = true
+		if !c.deposed {
+			c.notices[path] = true
+		}
 	}
 }
 
@@ -278,6 +284,13 @@ func (w *world) advance() bool {
 // follow does what the runner does when a watch fires.
 func (w *world) follow(c *simController, path string) {
 	delete(c.notices, path)
+	if c.core.epoch < w.ctrlMax || !w.has(coordination.ControllerPath) {
+		// Watches fire in the order of changes: this one comes after that on
+		// /controller. What it has decided before may still be under way.
+		c.notices = map[string]bool{}
+		c.deposed = true
+		return
+	}
 	s := &shift{Runner: &Runner{}, reader: c.reader, core: c.core}
 	switch path {
 	case coordination.BrokerIDsPath:
@@ -314,7 +327,7 @@ func (w *world) load(c *simController, name string) {
 }
 
 func (w *world) step(c *simController, ev Event) {
-	if c.broker.ctrl != c {
+	if c.broker.ctrl != c || c.deposed {
 		return
 	}
 	for _, e := range c.core.Step(ev) {

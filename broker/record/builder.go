@@ -61,25 +61,6 @@ func (w *Builder) Append(timestamp int64, key, value []byte, headers ...Header) 
 	w.count++
 }
 
-// appendRaw adds a record whose headers are encoded already.
-func (w *Builder) appendRaw(r *Record) {
-	if w.count == 0 {
-		w.firstTS = r.Timestamp
-	}
-	w.maxTS = max(w.maxTS, r.Timestamp)
-	b := body{timestampDelta: r.Timestamp - w.firstTS, offsetDelta: w.count, key: r.Key, value: r.Value}
-	length := recordLength(&b, nil) - 1 + varintSize(int64(r.HeaderCount)) + len(r.headers)
-	w.records = appendVarint(w.records, int64(length))
-	w.records = append(w.records, 0)
-	w.records = appendVarint(w.records, b.timestampDelta)
-	w.records = appendVarint(w.records, int64(b.offsetDelta))
-	w.records = appendBytes(w.records, b.key)
-	w.records = appendBytes(w.records, b.value)
-	w.records = appendVarint(w.records, int64(r.HeaderCount))
-	w.records = append(w.records, r.headers...)
-	w.count++
-}
-
 // Count is the number of records so far.
 func (w *Builder) Count() int { return int(w.count) }
 

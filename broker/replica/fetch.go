@@ -135,7 +135,7 @@ func (r *Replica) readInto(fp *FetchPartition, e *FetchEntry, replicaID int32, i
 	limit, hw, lso := r.limit(replicaID, iso)
 	s, err := r.log.Read(e.FetchOffset, maxBytes, minOne, limit)
 	if err != nil {
-		fp.Err = r.readError(err)
+		fp.Err = logError(err)
 		return limit
 	}
 	fp.HighWatermark, fp.LastStableOffset, fp.LogStartOffset = hw, lso, r.log.StartOffset()
@@ -144,17 +144,10 @@ func (r *Replica) readInto(fp *FetchPartition, e *FetchEntry, replicaID int32, i
 		if fp.Aborted, err = r.log.AbortedTransactions(e.FetchOffset, min(s.UpperOffset(), lso)); err != nil {
 			fp.Records.Release()
 			*fp = noPartition
-			fp.Err = r.readError(err)
+			fp.Err = logError(err)
 		}
 	}
 	return limit
-}
-
-func (r *Replica) readError(err error) error {
-	if errors.Is(err, commitlog.ErrClosed) {
-		return ErrNotLeader
-	}
-	return err
 }
 
 // parkedFetch is a fetch that waits for data. It completes exactly once, by

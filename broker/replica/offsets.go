@@ -75,7 +75,7 @@ func (r *Replica) listOffset(ts, limit int64, epoch int32, unsure error) (ListOf
 	t, found, err := r.lookUp(ts, limit)
 	switch {
 	case err != nil:
-		return none, r.readError(err)
+		return none, logError(err)
 	case found && t.Offset < limit:
 		return ListOffsetResult(t), nil
 	default:
@@ -132,6 +132,6 @@ func (m *Manager) ReadLog(tp record.TopicPartition, epoch int32, offset int64, m
 	}
 	fp.HighWatermark, fp.LogStartOffset = r.hw.Load(), r.log.StartOffset()
 	fp.Records, err = r.log.Read(offset, maxBytes, true, r.log.EndOffset())
-	fp.Err = r.readError(err)
+	fp.Err = logError(err)
 	return fp
 }

@@ -21,6 +21,7 @@ import (
 const (
 	clientID     = "leat"
 	dialTimeout  = 5 * time.Second
+	fetchWait    = 500 * time.Millisecond
 	askRoundTrip = 2 * time.Second // for completion: better silent than slow
 )
 
@@ -56,6 +57,9 @@ func (a *App) newClient(opts ...kgo.Opt) (*kgo.Client, error) {
 	}
 	own := []kgo.Opt{
 		kgo.RetryTimeout(a.timeout),
+		// A fetch that went out for an idle partition holds up those that
+		// become ready after it for this long.
+		kgo.FetchMaxWait(fetchWait),
 		kgo.Dialer((&net.Dialer{Timeout: min(dialTimeout, a.timeout)}).DialContext),
 	}
 	fromProperties, err := a.clientProperties(&config)

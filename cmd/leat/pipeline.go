@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -358,7 +359,11 @@ func runPipelines(ctx context.Context, apps []*pipelines.App) error {
 func pipelineConnectors(base herder.Config) func(context.Context, string, []map[string]string) error {
 	return func(ctx context.Context, _ string, properties []map[string]string) error {
 		cfg := base
-		cfg.Worker = map[string]string{"key.converter": "string", "value.converter": "json", "value.converter.schemas.enable": "false"}
+		cfg.Worker = maps.Clone(base.Worker)
+		if cfg.Worker == nil {
+			cfg.Worker = map[string]string{}
+		}
+		maps.Copy(cfg.Worker, map[string]string{"key.converter": "string", "value.converter": "json", "value.converter.schemas.enable": "false"})
 		cfg.Connectors, cfg.Plugins = properties, all.Plugins()
 		h, err := herder.NewStandalone(cfg)
 		if err != nil {

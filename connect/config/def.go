@@ -168,17 +168,20 @@ func (k Key) read(props map[string]string) (val any, given bool, err error) {
 	raw, given := props[k.Name]
 	if !given {
 		if k.Required {
-			return nil, false, fmt.Errorf("Missing required configuration \"%s\" which has no default value.", k.Name) //lint:ignore ST1005 Kafka's text
+			//lint:ignore ST1005 the text is Kafka's
+			return nil, false, fmt.Errorf("Missing required configuration \"%s\" which has no default value.", k.Name)
 		}
 		return k.Default, false, nil
 	}
 	val, err = parse(k.Type, raw)
 	if err != nil {
-		return nil, true, fmt.Errorf("Invalid value %s for configuration %s: %w", shown(k.Type, raw), k.Name, err) //lint:ignore ST1005 Kafka's text
+		//lint:ignore ST1005 the text is Kafka's
+		return nil, true, fmt.Errorf("Invalid value %s for configuration %s: %w", shown(k.Type, raw), k.Name, err)
 	}
 	if k.Check != nil {
 		if err := k.Check(val); err != nil {
-			return nil, true, fmt.Errorf("Invalid value %s for configuration %s: %w", shown(k.Type, raw), k.Name, err) //lint:ignore ST1005 Kafka's text
+			//lint:ignore ST1005 the text is Kafka's
+			return nil, true, fmt.Errorf("Invalid value %s for configuration %s: %w", shown(k.Type, raw), k.Name, err)
 		}
 	}
 	return val, true, nil

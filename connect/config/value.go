@@ -72,7 +72,8 @@ func parse(t Type, raw string) (any, error) {
 		case "false":
 			return false, nil
 		}
-		return nil, errors.New("Expected value to be either true or false") //lint:ignore ST1005 Kafka's text
+		//lint:ignore ST1005 the text is Kafka's
+		return nil, errors.New("Expected value to be either true or false")
 	case Int:
 		return parseInt(s, 32, t)
 	case Short:
@@ -100,7 +101,8 @@ func notANumber(err error, t Type) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("Not a number of type %s", t) //lint:ignore ST1005 Kafka's text
+	//lint:ignore ST1005 the text is Kafka's
+	return fmt.Errorf("Not a number of type %s", t)
 }
 
 func splitList(s string) []string {
@@ -118,7 +120,7 @@ func splitList(s string) []string {
 func AtLeast(lo float64) Check {
 	return func(v any) error {
 		if number(v) < lo {
-			return fmt.Errorf("Value must be at least %v", lo) //lint:ignore ST1005 Kafka's text
+			return fmt.Errorf("Value must be at least %v", lo)
 		}
 		return nil
 	}
@@ -129,10 +131,10 @@ func Between(lo, hi float64) Check {
 	return func(v any) error {
 		n := number(v)
 		if n < lo {
-			return fmt.Errorf("Value must be at least %v", lo) //lint:ignore ST1005 Kafka's text
+			return fmt.Errorf("Value must be at least %v", lo)
 		}
 		if n > hi {
-			return fmt.Errorf("Value must be no more than %v", hi) //lint:ignore ST1005 Kafka's text
+			return fmt.Errorf("Value must be no more than %v", hi)
 		}
 		return nil
 	}
@@ -146,17 +148,17 @@ func OneOf(allowed ...string) Check {
 				return nil
 			}
 		}
-		return fmt.Errorf("String must be one of (case insensitive): %s", strings.Join(allowed, ", ")) //lint:ignore ST1005 Kafka's text
+		return fmt.Errorf("String must be one of (case insensitive): %s", strings.Join(allowed, ", "))
 	}
 }
 
 // NonEmpty checks that a string or list is not empty.
 func NonEmpty(v any) error {
 	if s, ok := v.(string); ok && s == "" {
-		return errors.New("String must be non-empty") //lint:ignore ST1005 Kafka's text
+		return errors.New("String must be non-empty")
 	}
 	if l, ok := v.([]string); ok && len(l) == 0 {
-		return errors.New("List must be non-empty") //lint:ignore ST1005 Kafka's text
+		return errors.New("List must be non-empty")
 	}
 	return nil
 }
@@ -164,7 +166,8 @@ func NonEmpty(v any) error {
 // Regex checks that a string is a regular expression; the empty string passes.
 func Regex(v any) error {
 	if _, err := regexp.Compile(v.(string)); err != nil {
-		return fmt.Errorf("Invalid regex: %w", err) //lint:ignore ST1005 Kafka's text
+		//lint:ignore ST1005 the text is Kafka's
+		return fmt.Errorf("Invalid regex: %w", err)
 	}
 	return nil
 }

@@ -77,14 +77,18 @@ func (w testWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// eventually looks again and again until ok.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(20 * time.Second)
 	for !ok() {
-		if time.Now().After(deadline) {
+		select {
+		case <-look.C:
+		case <-late:
 			t.Fatal("waited in vain for: " + what)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 

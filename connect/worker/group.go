@@ -229,8 +229,8 @@ func (r *SinkRunner) commit(ctx context.Context, parts []connect.TopicPartition)
 	}
 }
 
-func (r *SinkRunner) commitOffsets(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset) {
-	ctx, cancel := context.WithTimeout(ctx, r.set.commitTimeout)
+func (r *SinkRunner) commitOffsets(outer context.Context, offsets map[string]map[int32]kgo.EpochOffset) {
+	ctx, cancel := context.WithTimeout(outer, r.set.commitTimeout)
 	defer cancel()
 	var failed error
 	r.client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
@@ -249,6 +249,9 @@ func (r *SinkRunner) commitOffsets(ctx context.Context, offsets map[string]map[i
 			}
 		}
 	})
+	if failed != nil && outer.Err() != nil {
+		return // stopping; finish commits once more
+	}
 	if failed != nil {
 		r.figures.commitFailures.Inc()
 		r.cfg.Logger.Warn("committing offsets failed, will be repeated", "error", failed)

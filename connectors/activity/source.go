@@ -103,7 +103,7 @@ func (t *task) Poll(ctx context.Context) ([]*connect.SourceRecord, error) {
 	}
 	due := t.due(time.Now())
 	for due <= t.next {
-		if !wait(ctx, max(tick, t.dueAt(t.next+1).Sub(time.Now()))) {
+		if !wait(ctx, max(tick, time.Until(t.dueAt(t.next+1)))) {
 			return nil, nil
 		}
 		due = t.due(time.Now())

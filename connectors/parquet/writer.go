@@ -48,7 +48,7 @@ func (g orderedGroup) Fields() []pq.Field {
 type fileWriter struct {
 	columns []column
 	taken   map[string]bool // the fields that have a column
-	writer  *pq.Writer
+	writer  *pq.GenericWriter[any]
 	arena   arena
 	values  []pq.Value // one column of one chunk
 	extras  []map[string]any
@@ -72,7 +72,7 @@ func newFileWriter(w io.Writer, columns []column, codec compress.Codec) *fileWri
 	add(metaColumns[2], pq.Int(32))
 	add(metaColumns[3], pq.Int(64))
 	add(metaColumns[4], pq.Optional(pq.Timestamp(pq.Microsecond)))
-	return &fileWriter{columns: columns, taken: taken, writer: pq.NewWriter(w,
+	return &fileWriter{columns: columns, taken: taken, writer: pq.NewGenericWriter[any](w,
 		pq.NewSchema("record", g),
 		pq.DataPageVersion(1),
 		pq.DefaultEncodingFor(pq.ByteArray, &pq.RLEDictionary),

@@ -2,11 +2,8 @@ package runtime
 
 import "github.com/twmb/franz-go/pkg/kgo"
 
-// anyPartition marks a record whose partition goes by the hash of its key.
-const anyPartition = -1
-
-// partitioner obeys a record's partition if it is set, and else does as
-// Kafka's default partitioner.
+// partitioner obeys a record's partition unless it is negative, and else does
+// as Kafka's default partitioner.
 type partitioner struct{ byKey kgo.Partitioner }
 
 func newPartitioner() kgo.Partitioner { return partitioner{kgo.StickyKeyPartitioner(nil)} }

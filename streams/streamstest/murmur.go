@@ -5,6 +5,11 @@ import "encoding/binary"
 // partitionOf is the partition Kafka's default partitioner gives a key: the
 // positive part of its 32-bit murmur2 hash modulo n.
 func partitionOf(key []byte, n int32) int32 {
+	return int32(murmur2(key)&0x7fffffff) % n
+}
+
+// murmur2 is the 32-bit hash with Kafka's seed.
+func murmur2(key []byte) uint32 {
 	const (
 		seed = 0x9747b28c
 		m    = 0x5bd1e995
@@ -26,5 +31,5 @@ func partitionOf(key []byte, n int32) int32 {
 	h ^= h >> 13
 	h *= m
 	h ^= h >> 15
-	return int32(h&0x7fffffff) % n
+	return h
 }

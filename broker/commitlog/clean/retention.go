@@ -88,7 +88,7 @@ func (p plan) tooMuch() int {
 	if p.config.RetentionBytes < 0 {
 		return 0
 	}
-	var excess int64 = -p.config.RetentionBytes
+	excess := -p.config.RetentionBytes
 	for _, s := range p.list {
 		excess += s.Size
 	}

@@ -24,6 +24,10 @@ import (
 // drainLimit bounds how long the pipelines may take to catch up at the end.
 const drainLimit = 30 * time.Second
 
+// sessionTimeout is the shortest that brokers allow: after a crash on the same
+// folder, the groups wait that long for their former members.
+const sessionTimeout = 6 * time.Second
+
 // demo is one run.
 type demo struct {
 	cfg    Config
@@ -156,7 +160,10 @@ func (d *demo) createTopics(ctx context.Context) error {
 }
 
 func (d *demo) startPipelines(context.Context) error {
-	run := d.cfg.Connectors(herder.Config{Client: d.client, Logger: d.cfg.Log, Registry: d.cfg.Registry})
+	run := d.cfg.Connectors(herder.Config{
+		Client: d.client, Logger: d.cfg.Log, Registry: d.cfg.Registry,
+		Worker: map[string]string{"consumer.session.timeout.ms": strconv.FormatInt(sessionTimeout.Milliseconds(), 10)},
+	})
 	for _, name := range pipelines.Ready() {
 		text, err := pipelines.ReadyDocument(name)
 		if err != nil {
@@ -167,7 +174,7 @@ func (d *demo) startPipelines(context.Context) error {
 			return err
 		}
 		app, err := pipelines.New(plan, pipelines.Config{
-			Client: d.client, StateDir: d.dir.states(), Threads: 1, PollWait: 50 * time.Millisecond,
+			Client: d.client, StateDir: d.dir.states(), Threads: 1, PollWait: 50 * time.Millisecond, SessionTimeout: sessionTimeout,
 			Connectors: run, Logger: d.cfg.Log.With("pipeline", name), Registry: d.cfg.Registry,
 		})
 		if err != nil {

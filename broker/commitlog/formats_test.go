@@ -1,0 +1,174 @@
+package commitlog
+
+import (
+	"bytes"
+	"encoding/hex"
+	"testing"
+	"time"
+
+	"github.com/leatstream/leat/broker/record"
+	"github.com/leatstream/leat/broker/vfs"
+)
+
+func TestCheckpointFormats(t *testing.T) {
+	o := offsets{{Topic: "b", Partition: 1}: 7, {Topic: "a", Partition: 0}: 9}
+	data := encodeOffsets(o)
+	if string(data) != "0\n2\na 0 9\nb 1 7\n" {
+		t.Fatalf("%q", data)
+	}
+	got, err := decodeOffsets(data)
+	if err != nil || len(got) != 2 || got[record.TopicPartition{Topic: "b", Partition: 1}] != 7 {
+		t.Fatalf("%v %v", got, err)
+	}
+	for _, bad := range []string{"", "1\n0\n", "0\n2\na 0 9\n", "0\n1\na 0\n", "0\n1\na x 9\n", "0\n-1\n"} {
+		if _, err := decodeOffsets([]byte(bad)); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+	if s := string(encodeEpochs([]epochEntry{{0, 0}, {3, 17}})); s != "0\n2\n0 0\n3 17\n" {
+		t.Errorf("%q", s)
+	}
+	if s := string(encodeTopicID([16]byte{1})); s != "version: 0\ntopic_id: AQAAAAAAAAAAAAAAAAAAAA" {
+		t.Errorf("%q", s)
+	}
+	want := "#\n#Tue Nov 14 22:13:20 UTC 2023\nbroker.id=4\ncluster.id=abc\nversion=0\n"
+	if s := string(encodeMeta(MetaProperties{BrokerID: 4, ClusterID: "abc"}, testNow)); s != want {
+		t.Errorf("%q", s)
+	}
+}
+
+func TestSnapshotFormat(t *testing.T) {
+	p := newProducer(7)
+	p.epoch, p.coordinatorEpoch = 1, 2
+	p.add(batchMeta{lastSeq: 5, delta: 1, lastOffset: 9, timestamp: 77})
+	data := encodeSnapshot(map[int64]*producer{7: &p})
+	want := "0001" + hex.EncodeToString(data[2:6]) + "00000001" + "0000000000000007" + "0001" + "00000005" + "0000000000000009" +
+		"00000001" + "000000000000004d" + "00000002" + "ffffffffffffffff"
+	if hex.EncodeToString(data) != want {
+		t.Fatalf("got  %x\nwant %s", data, want)
+	}
+	got, err := decodeSnapshot(data)
+	if err != nil || len(got) != 1 || got[0] != p {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	data[20] ^= 1
+	if _, err := decodeSnapshot(data); err == nil {
+		t.Fatal("a damaged snapshot is taken")
+	}
+}
+
+func TestEpochCache(t *testing.T) {
+	var e []epochEntry
+	for _, add := range []epochEntry{{0, 0}, {2, 10}, {5, 20}} {
+		e = addEpoch(e, add)
+	}
+	c := &epochCache{entries: e}
+	for _, tt := range []struct {
+		epoch, found int32
+		end          int64
+	}{{0, 0, 10}, {1, 0, 10}, {2, 2, 20}, {4, 2, 20}, {5, 5, 33}, {6, -1, -1}, {-1, -1, -1}} {
+		if found, end := c.endOffset(tt.epoch, 33); found != tt.found || end != tt.end {
+			t.Errorf("epoch %d: %d ends at %d", tt.epoch, found, end)
+		}
+	}
+	if got := withoutStart(e, 15); len(got) != 2 || got[0] != (epochEntry{2, 15}) {
+		t.Errorf("%v", got)
+	}
+	if got := withoutEnd(e, 10); len(got) != 1 {
+		t.Errorf("%v", got)
+	}
+	if got := addEpoch(e, epochEntry{3, 15}); len(got) != 3 || got[2] != (epochEntry{3, 15}) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestManagerKeepsWhatItOwns(t *testing.T) {
+	fs := vfs.NewMem()
+	m, l := openTest(t, fs, DefaultConfig())
+	mustAppend(t, l, plain(t, "a", "b", "c"), OriginClient)
+	if err := l.AdvanceStart(2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenManager(t.Context(), ManagerConfig{Dirs: []string{"/data"}, FS: fs, BrokerID: 1}, nil, nil); err == nil {
+		t.Fatal("a locked directory is opened twice")
+	}
+	hw := map[record.TopicPartition]int64{world0: 3, {Topic: "unknown"}: 1}
+	if err := m.WriteHighWatermarks(hw); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(42); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenManager(t.Context(), ManagerConfig{Dirs: []string{"/data"}, FS: fs, BrokerID: 2}, nil, nil); err == nil {
+		t.Fatal("another broker's directory is opened")
+	}
+	m, l = openTest(t, fs, DefaultConfig())
+	if m.PreviousBrokerEpoch() != 42 || l.StartOffset() != 2 || l.EndOffset() != 3 || l.TopicID() != [16]byte{1} {
+		t.Fatalf("epoch %d, log [%d,%d)", m.PreviousBrokerEpoch(), l.StartOffset(), l.EndOffset())
+	}
+	got, err := m.ReadHighWatermarks()
+	if err != nil || len(got) != 1 || got[world0] != 3 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	if _, err := m.GetOrCreate(world0, [16]byte{9}, DefaultConfig()); err == nil {
+		t.Fatal("another topic id is taken")
+	}
+	if err := m.Delete(world0); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := m.Log(world0); ok {
+		t.Fatal("deleted log is found")
+	}
+	m.dirs[0].removeDue(time.Now().Add(time.Hour))
+	entries, err := fs.ReadDir("/data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			t.Errorf("%s is left", e.Name())
+		}
+	}
+}
+
+func FuzzFileDecoders(f *testing.F) {
+	p := newProducer(7)
+	f.Add(encodeSnapshot(map[int64]*producer{7: &p}))
+	f.Add(encodeOffsets(offsets{{Topic: "a", Partition: 0}: 9}))
+	f.Add(encodeEpochs([]epochEntry{{1, 2}}))
+	f.Add(encodeTopicID([16]byte{1}))
+	f.Add(encodeMeta(MetaProperties{BrokerID: 1}, testNow))
+	f.Add(appendTxn(nil, AbortedTxn{1, 2, 3, 4}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if list, err := decodeSnapshot(data); err == nil && len(list)*snapshotEntrySize+snapshotHeader != len(data) {
+			t.Fatal("snapshot of another size")
+		}
+		if o, err := decodeOffsets(data); err == nil {
+			if again, err := decodeOffsets(encodeOffsets(o)); err != nil || len(again) != len(o) {
+				t.Fatalf("offsets do not survive: %v", err)
+			}
+		}
+		if e, err := decodeEpochs(data); err == nil {
+			if again, err := decodeEpochs(encodeEpochs(e)); err != nil || len(again) != len(e) {
+				t.Fatalf("epochs do not survive: %v", err)
+			}
+		}
+		if list, err := decodeTxns(data, 0); err == nil {
+			var again []byte
+			for _, e := range list {
+				again = appendTxn(again, e)
+			}
+			if !bytes.Equal(again, data) {
+				t.Fatal("transaction index does not survive")
+			}
+		}
+		if id, err := decodeTopicID(data); err == nil {
+			if again, err := decodeTopicID(encodeTopicID(id)); err != nil || again != id {
+				t.Fatal("topic id does not survive")
+			}
+		}
+		_, _ = decodeMeta(data)
+		_, _ = parseIndex(data, func(prev *offsetEntry, e offsetEntry) bool { return prev == nil || e.rel > prev.rel })
+		_, _ = parseIndex(data, func(prev *timeEntry, e timeEntry) bool { return prev == nil || e.ts > prev.ts })
+	})
+}
