@@ -17,7 +17,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run this one seed of the metamorphic test")
-	seedsFlag = flag.Int("seeds", 60, "number of seeds of the metamorphic test")
+	seedsFlag = flag.Int("seeds", 40, "number of seeds of the metamorphic test")
 )
 
 // TestMetamorphic runs random operations under random options against a log on

@@ -60,7 +60,7 @@ func securityKeys() []Key {
 		perBroker("ssl.enabled.protocols", List, "TLSv1.2,TLSv1.3", nil, Medium, "Versions of TLS that are accepted."),
 		perBroker("ssl.endpoint.identification.algorithm", String, "https", nil, Low, "How a server's name is checked against its certificate; empty switches the check off."),
 		perBroker("ssl.engine.factory.class", Class, null, nil, Low, "Class that makes TLS engines."),
-		perBroker("ssl.key.password", Password, null, nil, Medium, "Password of the private key."),
+		perBroker("ssl.key.password", Password, null, nil, Medium, "Password with which the private key is encrypted."),
 		perBroker("ssl.keymanager.algorithm", String, "SunX509", nil, Medium, "Java's algorithm of key managers. Without meaning here."),
 		perBroker("ssl.keystore.certificate.chain", Password, null, nil, Medium, "Certificate chain as PEM text."),
 		perBroker("ssl.keystore.key", Password, null, nil, Medium, "Private key as PEM text."),

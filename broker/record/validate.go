@@ -150,36 +150,37 @@ func (b Batch) checkRecords(c Checks) error {
 	if err := it.Reset(b, c.MaxSize); err != nil {
 		return err
 	}
-	bad := &InvalidError{Kind: ErrInvalidRecord}
+	var bad *InvalidError // made when needed: good batches allocate nothing
 	checkTime := b.TimestampType() == CreateTime && !b.IsControl()
 	for i := int32(0); it.Next(); i++ {
 		r := &it.Record
 		switch {
 		case r.OffsetDelta != i:
-			bad.add(i, fmt.Sprintf("offset delta is %d", r.OffsetDelta), ErrInvalidRecord)
+			bad = bad.add(i, fmt.Sprintf("offset delta is %d", r.OffsetDelta), ErrInvalidRecord)
 		case c.RequireKey && r.Key == nil:
-			bad.add(i, "a compacted topic needs a key in every record", ErrInvalidRecord)
+			bad = bad.add(i, "a compacted topic needs a key in every record", ErrInvalidRecord)
 		case checkTime:
 			if msg := timestampError(r.Timestamp, c); msg != "" {
-				bad.add(i, msg, ErrInvalidTimestamp)
+				bad = bad.add(i, msg, ErrInvalidTimestamp)
 			}
 		}
 	}
 	if err := it.Err(); err != nil {
 		return err
 	}
-	if len(bad.Records) > 0 {
+	if bad != nil {
 		return bad
 	}
 	return nil
 }
 
-// add lists one bad record; the first decides the kind.
-func (e *InvalidError) add(index int32, message string, kind error) {
-	if len(e.Records) == 0 {
-		e.Kind = kind
+// add lists one bad record; the first makes the error and decides the kind.
+func (e *InvalidError) add(index int32, message string, kind error) *InvalidError {
+	if e == nil {
+		e = &InvalidError{Kind: kind}
 	}
 	if len(e.Records) < maxRecordErrors {
 		e.Records = append(e.Records, RecordError{Index: int(index), Message: message})
 	}
+	return e
 }

@@ -70,6 +70,7 @@ func (c *Conn) writeAll(due chain, own bool) {
 			return
 		}
 		start := c.server.clock()
+		c.active.Store(int64(start)) // the client's time to take the answer begins
 		rest, err := c.writeChain(due, own)
 		if len(rest) > 0 && err == nil {
 			go c.writeBacklog(due, rest, start)

@@ -605,7 +605,7 @@ func TestMaxConnections(t *testing.T) {
 
 func TestIdleClose(t *testing.T) {
 	held := make(chan *Request, 1)
-	f := start(t, Config{MaxIdle: 20 * time.Millisecond}, func(r *Request) { held <- r })
+	f := start(t, Config{MaxIdle: 200 * time.Millisecond}, func(r *Request) { held <- r })
 	c := f.dial()
 	c.send(frame(1, ""))
 	r := <-held

@@ -42,9 +42,16 @@ func New(topo *topology.Topology, c Config, log *slog.Logger, reg prometheus.Reg
 		log = slog.New(slog.DiscardHandler)
 	}
 	a := &App{
-		cfg: c, topo: topo, log: log.With("app", c.App), metrics: newMetrics(c.App),
+		cfg: c, topo: topo, log: log.With("app", c.App),
 		state: Created, tasks: map[processor.TaskID]*running{},
 	}
+	a.metrics = newMetrics(c.App, func() float64 {
+		var n int64
+		for _, t := range a.Tasks() {
+			n += t.Remaining
+		}
+		return float64(n)
+	})
 	if reg != nil {
 		for i, m := range a.metrics.all {
 			if err := reg.Register(m); err != nil {

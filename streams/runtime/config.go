@@ -62,7 +62,7 @@ type Config struct {
 	// DeadLetter is the topic of records classed so.
 	DeadLetter string
 	// OnState is told every change of state, from Run's goroutines, one call
-	// at a time. It must return soon.
+	// at a time. It must return soon and not call the application.
 	OnState func(State)
 	// ProcessID tells processes apart; random.
 	ProcessID uuid.UUID

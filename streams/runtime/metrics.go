@@ -13,13 +13,14 @@ type metrics struct {
 	retries   prometheus.Counter
 	commits   prometheus.Histogram
 	restored  prometheus.Counter
-	remaining prometheus.Gauge
 	tasks     prometheus.Gauge
 	lag       *prometheus.GaugeVec
 	all       []prometheus.Collector
 }
 
-func newMetrics(app string) *metrics {
+// newMetrics makes the metrics; remaining tells how many changelog records are
+// still to be restored.
+func newMetrics(app string, remaining func() float64) *metrics {
 	labels := prometheus.Labels{"app": app}
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels})
@@ -39,13 +40,15 @@ func newMetrics(app string) *metrics {
 			Name: "leat_streams_commit_seconds", Help: "Duration of commits.", ConstLabels: labels,
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 10),
 		}),
-		remaining: gauge("leat_streams_restore_remaining_records", "Changelog records still to be read back."),
 		tasks:     gauge("leat_streams_tasks", "Tasks which are running."),
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "leat_streams_lag_records", Help: "Records between the position of a task and the end of its input.", ConstLabels: labels,
 		}, []string{"topic", "partition"}),
 	}
-	m.all = []prometheus.Collector{m.in, m.out, m.retries, m.restored, m.drops, m.commits, m.remaining, m.tasks, m.lag}
+	left := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "leat_streams_restore_remaining_records", Help: "Changelog records still to be read back.", ConstLabels: labels,
+	}, remaining)
+	m.all = []prometheus.Collector{m.in, m.out, m.retries, m.restored, m.drops, m.commits, m.tasks, m.lag, left}
 	for _, r := range []processor.Reason{processor.DropLate, processor.DropNullKey, processor.DropSkipped, processor.DropDead} {
 		m.drops.WithLabelValues(string(r))
 	}
