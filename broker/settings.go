@@ -72,11 +72,22 @@ func groupConfig(c *metadata.BrokerConfig) group.Config {
 	}
 }
 
-// The keys of the socket buffers.
+// Keys whose absence means "as many as is good".
 const (
-	keySendBuffer    = "socket.send.buffer.bytes"
-	keyReceiveBuffer = "socket.receive.buffer.bytes"
+	keySendBuffer      = "socket.send.buffer.bytes"
+	keyReceiveBuffer   = "socket.receive.buffer.bytes"
+	keyRecoveryThreads = "num.recovery.threads.per.data.dir"
 )
+
+// recoveryThreads is how many logs of a directory are opened at a time. Most of
+// it is waiting for the disk, so more than Kafka's default are good.
+func recoveryThreads(c *metadata.BrokerConfig, properties map[string]string) int {
+	const usual = 8
+	if _, ok := properties[keyRecoveryThreads]; ok {
+		return c.RecoveryThreadsPerDir
+	}
+	return max(usual, c.RecoveryThreadsPerDir)
+}
 
 // serverConfig is the part of the configuration that the connections follow.
 // Socket buffers are set only where the configuration names them: the system

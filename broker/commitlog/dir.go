@@ -35,6 +35,8 @@ type logDir struct {
 	written      map[string][]byte // contents of the checkpoint files
 
 	work work
+
+	creating atomic.Int32 // logs that are being created
 }
 
 func newLogDir(m *Manager, path string) *logDir {
@@ -317,15 +319,24 @@ func (d *logDir) writeCheckpoint(file string, o offsets) error {
 	return nil
 }
 
+// closeWorkers bounds how many logs of a directory are closed at a time: most of
+// it is waiting for syncs, which the disk does together.
+const closeWorkers = 16
+
 // close ends the use of the directory in order.
 func (d *logDir) close(brokerEpoch int64) error {
-	var errs []error
-	list := d.list()
-	for _, l := range list {
-		if err := l.Close(); err != nil && d.health.err() == nil {
-			errs = append(errs, d.health.fail("close log", err))
-		}
+	var group errgroup.Group
+	group.SetLimit(closeWorkers)
+	for _, l := range d.list() {
+		group.Go(func() error {
+			err := l.Close()
+			if err == nil || d.health.err() != nil {
+				return nil
+			}
+			return d.health.fail("close log", err)
+		})
 	}
+	errs := []error{group.Wait()}
 	if d.health.err() == nil && d.lock != nil {
 		err := d.checkpoint()
 		if err == nil {

@@ -95,7 +95,7 @@ type Manager struct {
 	dirs     []*logDir
 	failures chan dirError // room for every directory
 
-	createMu sync.Mutex // one creation or deletion at a time
+	createMu [32]sync.Mutex // by partition: one creation or deletion of it at a time
 	mu       sync.RWMutex
 	logs     map[record.TopicPartition]*Log // those of failed directories too
 }
@@ -191,8 +191,9 @@ func (m *Manager) Logs() []*Log {
 // partitions. A zero topicID is not recorded. A log known to lie on a directory
 // that failed is not created elsewhere: ErrStorage.
 func (m *Manager) GetOrCreate(tp record.TopicPartition, topicID [16]byte, c Config) (*Log, error) {
-	m.createMu.Lock()
-	defer m.createMu.Unlock()
+	mu := m.creation(tp)
+	mu.Lock()
+	defer mu.Unlock()
 	if l, ok := m.Log(tp); ok {
 		if err := l.health.err(); err != nil {
 			return nil, err
@@ -209,7 +210,9 @@ func (m *Manager) GetOrCreate(tp record.TopicPartition, topicID [16]byte, c Conf
 	if d == nil {
 		return nil, fmt.Errorf("%w: every log directory is off line", ErrStorage)
 	}
+	d.creating.Add(1)
 	l, err := d.create(tp, topicID, c)
+	d.creating.Add(-1)
 	if err != nil {
 		return nil, err
 	}
@@ -218,6 +221,16 @@ func (m *Manager) GetOrCreate(tp record.TopicPartition, topicID [16]byte, c Conf
 	m.mu.Unlock()
 	d.wantFlush(c)
 	return l, nil
+}
+
+// creation is the mutex that keeps creations and deletions of a partition apart.
+// Those of others may go on meanwhile: most of their time is the disk's.
+func (m *Manager) creation(tp record.TopicPartition) *sync.Mutex {
+	h := uint32(tp.Partition)
+	for i := range len(tp.Topic) {
+		h = h*31 + uint32(tp.Topic[i])
+	}
+	return &m.createMu[h%uint32(len(m.createMu))]
 }
 
 // checkPartition keeps names out of which no folder can be made.
@@ -237,7 +250,7 @@ func (m *Manager) emptiest() *logDir {
 		if d.health.err() != nil {
 			continue
 		}
-		if n := len(d.list()); best == nil || n < fewest {
+		if n := len(d.list()) + int(d.creating.Load()); best == nil || n < fewest {
 			best, fewest = d, n
 		}
 	}
@@ -247,8 +260,9 @@ func (m *Manager) emptiest() *logDir {
 // Delete takes a log out of service at once and removes its files after
 // file.delete.delay.ms.
 func (m *Manager) Delete(tp record.TopicPartition) error {
-	m.createMu.Lock()
-	defer m.createMu.Unlock()
+	mu := m.creation(tp)
+	mu.Lock()
+	defer mu.Unlock()
 	m.mu.Lock()
 	l, ok := m.logs[tp]
 	delete(m.logs, tp)

@@ -41,6 +41,7 @@ func (m *Manager) ApplyLeaderAndISR(_ context.Context, req *kmsg.LeaderAndISRReq
 		resp.ErrorCode = codeStaleControllerEpoch
 		return resp
 	}
+	m.prepareLogs(req)
 	var changes []LeadershipChange
 	apply := func(name string, id TopicID, p *kmsg.LeaderAndISRRequestTopicPartition) kmsg.LeaderAndISRResponseTopicPartition {
 		out := kmsg.LeaderAndISRResponseTopicPartition{Topic: name, Partition: p.Partition}

@@ -453,8 +453,12 @@ func TestSlowClient(t *testing.T) {
 	for i := range int32(n) {
 		slow.send(frame(i, ""))
 	}
+	var waiting []*Request
 	for range n {
-		(<-held).Reply(Response{Body: body}) // must not block
+		waiting = append(waiting, <-held)
+	}
+	for _, r := range waiting {
+		r.Reply(Response{Body: body}) // must not block
 	}
 	fast := f.dial()
 	fast.send(frame(1, ""))

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,6 +16,11 @@ import (
 	"github.com/leatstream/leat/connect"
 	"github.com/leatstream/leat/connect/config"
 )
+
+// sessionTimeout is how long a killed worker's partitions wait for another
+// member. With consumer.group.instance.id set, the worker's next start takes
+// them back at once.
+const sessionTimeout = 10 * time.Second
 
 // sinkTopics reads "topics" or "topics.regex": exactly one must be given.
 func sinkTopics(props map[string]string) ([]string, *regexp.Regexp, error) {
@@ -48,8 +54,11 @@ func (r *SinkRunner) openClient(ctx context.Context) error {
 	opts = append([]kgo.Opt{
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxBytes(16 << 20), kgo.FetchMaxPartitionBytes(4 << 20),
-		kgo.MaxConcurrentFetches(2),
+		kgo.MaxConcurrentFetches(2), kgo.SessionTimeout(sessionTimeout),
 	}, opts...)
+	if id := props["group.instance.id"]; id != "" {
+		opts = append(opts, kgo.InstanceID(fmt.Sprintf("%s-%d", id, r.cfg.Task)))
+	}
 	opts = append(opts,
 		kgo.ConsumerGroup(group), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { r.assign(ctx, partsOf(m)) }),

@@ -363,3 +363,29 @@ func TestCover(t *testing.T) {
 		}
 	}
 }
+
+// A task that does not know yet that its partition has moved must not commit
+// what the new owner has committed.
+func TestAZombieCommitsNothingTwice(t *testing.T) {
+	logs := makeLogs(35)
+	m := newMemory()
+	props := map[string]string{"path": "/", "flush.size": "1000", "rotate.interval.ms": "-1", "rotate.idle.ms": "-1"}
+	start := func() *connecttest.Sink {
+		s := connecttest.NewSink(t, func() connect.SinkTask { return &task{storage: m} }, props, logs, 100)
+		if err := s.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	old := start()
+	if _, err := old.Step(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := drive(t, m, logs); err != nil { // sweeps the old one's temporary files
+		t.Fatal(err)
+	}
+	if err := old.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	check(t, m, logs)
+}

@@ -8,14 +8,14 @@ import (
 
 // metrics are those of one application; the label app tells several apart.
 type metrics struct {
-	in, out   prometheus.Counter
-	drops     *prometheus.CounterVec
-	retries   prometheus.Counter
-	commits   prometheus.Histogram
-	restored  prometheus.Counter
-	tasks     prometheus.Gauge
-	lag       *prometheus.GaugeVec
-	all       []prometheus.Collector
+	in, out  prometheus.Counter
+	drops    *prometheus.CounterVec
+	retries  prometheus.Counter
+	commits  prometheus.Histogram
+	restored prometheus.Counter
+	tasks    prometheus.Gauge
+	lag      *prometheus.GaugeVec
+	all      []prometheus.Collector
 }
 
 // newMetrics makes the metrics; remaining tells how many changelog records are
@@ -40,7 +40,7 @@ func newMetrics(app string, remaining func() float64) *metrics {
 			Name: "leat_streams_commit_seconds", Help: "Duration of commits.", ConstLabels: labels,
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 10),
 		}),
-		tasks:     gauge("leat_streams_tasks", "Tasks which are running."),
+		tasks: gauge("leat_streams_tasks", "Tasks which are running."),
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "leat_streams_lag_records", Help: "Records between the position of a task and the end of its input.", ConstLabels: labels,
 		}, []string{"topic", "partition"}),

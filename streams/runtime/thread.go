@@ -96,6 +96,7 @@ func newThread(ctx context.Context, a *App, id int, l *layout, cache *state.Cach
 		kgo.OnPartitionsRevoked(t.revoked),
 		kgo.OnPartitionsLost(t.lost),
 		kgo.RecordPartitioner(newPartitioner()),
+		kgo.AllowAutoTopicCreation(), // of output topics, where the broker permits it
 		kgo.FetchMaxWait(500*time.Millisecond),
 	)
 	if a.cfg.SessionTimeout > 0 {

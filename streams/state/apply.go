@@ -54,7 +54,7 @@ func (s *Store) apply(b batch) error {
 	clear(s.dirty)
 	s.dirty = s.dirty[:0]
 	s.fresh = s.fresh[:0]
-	s.clockDirty = false
+	s.clockDirty, s.changed = false, 0
 	if s.size > cacheLimit {
 		s.overlay, s.size = map[string]*entry{}, 0
 	}
@@ -131,7 +131,7 @@ func (s *Store) forget(e *entry) {
 
 // reset drops the overlay.
 func (s *Store) reset() {
-	s.overlay, s.size = map[string]*entry{}, 0
+	s.overlay, s.size, s.changed = map[string]*entry{}, 0, 0
 	s.dirty, s.fresh = nil, nil
 	s.clockDirty = false
 }

@@ -131,11 +131,11 @@ func (s *Set) Dirty() bool {
 	return false
 }
 
-// Uncommitted is the size of the overlays in bytes, roughly.
+// Uncommitted is the size of what has not been applied in bytes, roughly.
 func (s *Set) Uncommitted() int64 {
 	var n int64
 	for _, st := range s.order {
-		n += st.size
+		n += st.changed
 	}
 	return n
 }

@@ -39,6 +39,7 @@ type Store struct {
 	fresh   []mark // windows not in the engine's index yet
 	freshOK bool   // fresh is in order
 	size    int64  // bytes in the overlay, roughly
+	changed int64  // those of dirty entries
 	keyBuf  []byte
 
 	clock, emitted int64 // of a window store, see SetClock
@@ -112,7 +113,13 @@ func (s *Store) put(key, value []byte, time int64) error {
 	if err != nil {
 		return err
 	}
-	s.size += int64(len(value) - len(e.val))
+	grown := int64(len(value) - len(e.val))
+	s.size += grown
+	if e.dirty {
+		s.changed += grown
+	} else {
+		s.changed += int64(len(e.key)+len(value)) + entryOverhead
+	}
 	e.time = time
 	if value == nil {
 		e.val = nil

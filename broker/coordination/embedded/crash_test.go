@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/leatstream/leat/broker/coordination"
@@ -134,55 +136,97 @@ func TestCoreRandom(t *testing.T) {
 	}
 }
 
-// TestCrash writes to a Store while the disk is copied at random moments as a
-// crash would leave it. Every change that was answered must be in each later
-// copy; what was not answered may be, but only whole.
+// TestCrash writes to a Store while the disk is copied before random operations
+// as a power cut would leave it. The tree recovered from each copy must be the
+// one of some moment, not before the last answered change, and whole.
 func TestCrash(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { crashOnce(t, seed) })
 	}
 }
 
+// copyOfDisk is what a crash would have left, and what had been answered by then.
+type copyOfDisk struct {
+	fs       *vfs.Mem
+	answered int64 // zxid
+}
+
 func crashOnce(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	fs := vfs.NewMem()
-	last := int64(0)
-	var survived []string
-	for range 4 { // lives
-		cfg := Config{Dir: "/tree", FS: fs, SnapshotBytes: int64(300 + rng.IntN(3000)), BatchCalls: 1 + rng.IntN(8)}
-		s, stop := start(t, cfg)
-		if got := s.core.dump(true); survived != nil && !slices.Equal(got, survived) {
-			t.Fatalf("after the crash:\n%v\nwant\n%v", got, survived)
+	cfg := Config{Dir: "/deep/tree", FS: fs, SnapshotBytes: int64(300 + rng.IntN(2000)), BatchCalls: 1 + rng.IntN(8)}
+	s, stop := start(t, cfg)
+	tree, err := s.Connect(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	history := map[int64][]string{0: {}} // persistent nodes by zxid
+	var answered atomic.Int64
+	var copies []copyOfDisk
+	diskRng := rand.New(rand.NewPCG(seed, 3)) // of the Store's goroutine
+	fs.Observe(func(c vfs.Call) {
+		if c.Op.Mutates() && diskRng.IntN(6) == 0 && len(copies) < 40 {
+			copies = append(copies, copyOfDisk{fs.Crash(diskRng), answered.Load()})
 		}
-		if s.core.zxid < last {
-			t.Fatalf("zxid %d after %d", s.core.zxid, last)
+	})
+	for range 150 {
+		if _, err := tree.Multi(context.Background(), randomOps(rng)...); err != nil {
+			continue
 		}
-		tree, err := s.Connect(context.Background())
+		_, err := s.do(context.Background(), func(_ *call, s *Store, _ int64) {
+			history[s.core.zxid] = s.core.dump(true)
+			answered.Store(s.core.zxid)
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range rng.IntN(120) {
-			results, err := tree.Multi(context.Background(), randomOps(rng)...)
-			if err == nil {
-				for _, r := range results {
-					last = max(last, r.Stat.Mzxid)
-				}
-			}
-		}
-		// Answered calls are durable: a crash now keeps exactly them.
-		_, _, err = tree.Create(context.Background(), "/mark", nil, coordination.PersistentSequential)
+	}
+	stop()
+	for i, c := range copies {
+		cfg.FS = c.fs
+		s, err := Open(cfg, nil, nil)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("copy %d: %v", i, err)
 		}
-		crashed := fs.Crash(rng)
-		stop()
-		survived = s.core.dump(true)
-		if sessionOwned := s.core.dump(false); len(sessionOwned) > len(survived) {
-			// Ephemerals of the dead process go when the tree is opened, and take
-			// nothing else with them.
-			survived = s.core.dump(true)
+		// Deleting what a dead session left takes a zxid of its own.
+		got := s.core.dump(true)
+		want, found := history[s.core.zxid]
+		if !found || !slices.Equal(got, want) {
+			want, found = history[s.core.zxid-1]
 		}
-		fs = crashed
+		if !found || !slices.Equal(got, want) || s.core.zxid < c.answered {
+			t.Fatalf("copy %d: tree at zxid %d, answered %d:\n%v\nwant\n%v", i, s.core.zxid, c.answered, got, want)
+		}
+		s.core.check(t)
+		s.Close()
+	}
+}
+
+// TestDiskFails: when a change cannot be made durable the Store stops, and the
+// caller learns that the outcome is not known.
+func TestDiskFails(t *testing.T) {
+	fs := vfs.NewMem()
+	s, err := Open(Config{Dir: "/tree", FS: fs}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(context.Background()) }()
+	tree, err := s.Connect(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs.Inject(&vfs.Rule{Op: vfs.OpSync, Err: syscall.EIO})
+	_, _, err = tree.Create(context.Background(), "/a", nil, coordination.Persistent)
+	if !errors.Is(err, coordination.ErrConnectionLoss) {
+		t.Fatalf("create: %v", err)
+	}
+	if err := <-done; !errors.Is(err, syscall.EIO) {
+		t.Fatalf("run: %v", err)
+	}
+	<-tree.Session().Done()
+	if _, _, err := tree.Get(context.Background(), "/"); !errors.Is(err, coordination.ErrClosed) {
+		t.Fatalf("get: %v", err)
 	}
 }
 

@@ -118,7 +118,7 @@ func Open(cfg Config, logger *slog.Logger, reg prometheus.Registerer) (*Store, e
 }
 
 func (s *Store) recover() (err error) {
-	if err := s.cfg.FS.MkdirAll(s.cfg.Dir, 0o755); err != nil {
+	if err := makeDir(s.cfg.FS, s.cfg.Dir); err != nil {
 		return err
 	}
 	s.lock, err = s.cfg.FS.Lock(filepath.Join(s.cfg.Dir, "lock"))
@@ -138,6 +138,26 @@ func (s *Store) recover() (err error) {
 		s.logger.Warn("cut a torn tail off the log of the tree", "bytes", torn)
 	}
 	s.logger.Info("tree recovered", "dir", s.cfg.Dir, "zxid", s.core.zxid, "nodes", len(s.core.nodes))
+	return nil
+}
+
+// makeDir makes a folder and those above it, and makes their names durable.
+func makeDir(fsys vfs.FS, dir string) error {
+	var made []string
+	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+		if _, err := fsys.Stat(d); err == nil || d == filepath.Dir(d) {
+			break
+		}
+		made = append(made, d)
+	}
+	if err := fsys.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, d := range made {
+		if err := fsys.SyncDir(filepath.Dir(d)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -1,0 +1,50 @@
+package replica
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/leatstream/leat/broker/record"
+)
+
+// prepareWorkers bounds how many logs are made at the same time.
+const prepareWorkers = 32
+
+// prepareLogs makes the logs of partitions that are new here, many at a time:
+// each costs several syncs, which the disk can do together. An error is left to
+// the partition's turn, where it is met again and answered; called under stateMu.
+func (m *Manager) prepareLogs(req *kmsg.LeaderAndISRRequest) {
+	var workers errgroup.Group
+	workers.SetLimit(prepareWorkers)
+	prepare := func(topic string, id TopicID, p *kmsg.LeaderAndISRRequestTopicPartition) {
+		tp := record.TopicPartition{Topic: topic, Partition: p.Partition}
+		if _, err := m.find(tp, id); m.closed || !errors.Is(err, ErrUnknownPartition) || !m.mayHost(tp, p.Replicas) {
+			return
+		}
+		workers.Go(func() error {
+			log, err := m.logs.GetOrCreate(tp, id, m.cfg.TopicConfig(topic).Log)
+			if err == nil && p.Leader == m.cfg.BrokerID {
+				err = log.StartEpoch(p.LeaderEpoch, log.EndOffset())
+			}
+			return err
+		})
+	}
+	for i := range req.PartitionStates {
+		prepare(req.PartitionStates[i].Topic, TopicID{}, &req.PartitionStates[i])
+	}
+	for i := range req.TopicStates {
+		t := &req.TopicStates[i]
+		for j := range t.PartitionStates {
+			prepare(t.Topic, t.TopicID, &t.PartitionStates[j])
+		}
+	}
+	_ = workers.Wait() // see above
+}
+
+// mayHost reports whether a partition can be one of this broker's.
+func (m *Manager) mayHost(tp record.TopicPartition, replicas []int32) bool {
+	return tp.Topic != "" && 0 <= tp.Partition && tp.Partition < maxPartitions && slices.Contains(replicas, m.cfg.BrokerID)
+}
