@@ -305,7 +305,7 @@ func (g *graph) merged(id string, from []string) stream {
 }
 
 func (o *output) write(s stream) {
-	var values serde.Serde[any] = o.stage.serde()
+	values := o.stage.serde()
 	if o.spec.format == "text" {
 		values = textRows{}
 	}

@@ -73,3 +73,32 @@ func TestCountOfPagesGoesThroughRepartitionAndWindow(t *testing.T) {
 		t.Errorf("a late record changed a final result: %q", got)
 	}
 }
+
+func TestMisuseFailsAtBuild(t *testing.T) {
+	for name, c := range map[string]struct {
+		use  func(b *streams.Builder, s streams.Stream[string, string])
+		want string
+	}{
+		"EmitOnClose without windows": {func(_ *streams.Builder, s streams.Stream[string, string]) {
+			streams.Count(s.GroupByKey(), "n").EmitOnClose()
+		}, "EmitOnClose needs a windowed aggregation"},
+		"one name for two repartition topics": {func(_ *streams.Builder, s streams.Stream[string, string]) {
+			upper := func(r streams.Rec[string, string]) string { return strings.ToUpper(r.Value) }
+			streams.Count(streams.GroupBy(s, "g", serde.String, upper), "a")
+			streams.Count(streams.SelectKey(s, "k", serde.String, upper).GroupByKey("g"), "b")
+		}, "g names the repartition topics of two different streams"},
+		"no serde to repartition with": {func(_ *streams.Builder, s streams.Stream[string, string]) {
+			v := streams.MapValues[string, string, int](s, "v", nil, nil)
+			streams.Count(streams.SelectKey(v, "k", serde.String, func(streams.Rec[string, int]) string { return "" }).GroupByKey(), "n")
+		}, "needs the serdes of key and value"},
+		"bad window": {func(_ *streams.Builder, s streams.Stream[string, string]) {
+			streams.Count(s.GroupByKey().Window(window.Tumbling(-time.Second)), "n")
+		}, "invalid window"},
+	} {
+		b := streams.New("app")
+		c.use(b, streams.From(b, "in", serde.String, serde.String))
+		if _, err := b.Build(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+}

@@ -78,7 +78,6 @@ type world struct {
 	brokers []*simBroker
 	terms   []*simController // all that are not resigned, deposed ones too
 	nextID  byte
-	topics  int
 	quiet   bool // no more faults
 	trace   []string
 

@@ -336,7 +336,7 @@ func waitActive(t *testing.T, w *world) {
 		if w.rt.Status(0) == nil {
 			return
 		}
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	t.Fatal("the shard was never loaded")
 }

@@ -174,7 +174,9 @@ func parseType(t Type, text string) (v value, problem string) {
 	case Long:
 		v.i, err = strconv.ParseInt(text, 10, 64)
 	case Double:
-		v.f, err = strconv.ParseFloat(text, 64)
+		if v.f, err = strconv.ParseFloat(text, 64); math.IsNaN(v.f) || math.IsInf(v.f, 0) {
+			err = strconv.ErrRange
+		}
 	case List:
 		v.list = splitList(text)
 	default:
