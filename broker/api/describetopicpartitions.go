@@ -131,6 +131,8 @@ func describedPartition(m kmsg.MetadataResponseTopicPartition) kmsg.DescribeTopi
 	out.ErrorCode, out.Partition = m.ErrorCode, m.Partition
 	out.LeaderID, out.LeaderEpoch = m.Leader, m.LeaderEpoch
 	out.Replicas, out.ISR, out.OfflineReplicas = m.Replicas, m.ISR, m.OfflineReplicas
+	// Nullable by the schema, yet Java's admin client fails on null.
+	out.EligibleLeaderReplicas, out.LastKnownELR = []int32{}, []int32{}
 	return out
 }
 

@@ -33,6 +33,8 @@ type Controller struct {
 	live         map[int32]*member
 	topics       map[string]*topic
 	deletions    map[string]struct{} // children of /admin/delete_topics
+	partitions   int                 // of all topics
+	offline      int                 // of them, without a leader
 	out          []Effect
 }
 
@@ -147,6 +149,7 @@ func (c *Controller) begin(ev Elected) {
 	clear(c.live)
 	clear(c.topics)
 	clear(c.deletions)
+	c.partitions, c.offline = 0, 0
 	for _, b := range ev.Brokers {
 		c.live[b.ID] = newMember(b)
 	}
@@ -235,14 +238,18 @@ func (c *Controller) topicsListed(names []string) {
 
 // forget drops a topic that has left the tree and tells the brokers.
 func (c *Controller) forget(t *topic) {
-	for p := range t.partitions {
+	for index, p := range t.partitions {
+		if !p.led() {
+			c.offline--
+		}
 		for _, m := range c.live {
-			m.forgetReplica(topicPartition{t.name, p})
+			m.forgetReplica(topicPartition{t.name, index})
 			if t.deletion == nil {
-				m.gone[topicPartition{t.name, p}] = t.id
+				m.gone[topicPartition{t.name, index}] = t.id
 			}
 		}
 	}
+	c.partitions -= len(t.partitions)
 	delete(c.topics, t.name)
 }
 
@@ -289,6 +296,8 @@ func (c *Controller) learn(ev *TopicLoaded) {
 	for _, index := range ev.Assignment.PartitionIDs() {
 		if t.partitions[index] == nil {
 			t.partitions[index] = &partition{replicas: slices.Clone(ev.Assignment.Partitions[index])}
+			c.partitions++
+			c.offline++
 		}
 	}
 	nodes := make(map[int32]bool, len(ev.Nodes))
@@ -307,14 +316,14 @@ func (c *Controller) learnState(t *topic, index int32, p *partition, states map[
 		if p.state != nil {
 			p.minEpoch = p.state.LeaderEpoch + 1
 		}
-		p.state = nil
+		c.setState(p, nil)
 		return
 	}
 	if p.state != nil && p.version == s.Version {
 		return
 	}
-	state := s.PartitionState
-	p.state, p.version = &state, s.Version
+	c.setState(p, &s.PartitionState)
+	p.version = s.Version
 	c.tellPartition(t, index, p, false)
 }
 
@@ -408,13 +417,14 @@ func (c *Controller) written(t *topic, purpose writePurpose, states []partitionW
 		for _, w := range states {
 			p := t.partitions[w.partition]
 			isNew := p.state == nil
-			state := w.state
-			p.state, p.hasNode, p.version = &state, true, results[w.op].Stat.Version
+			c.setState(p, &w.state)
+			p.hasNode, p.version = true, results[w.op].Stat.Version
 			c.tellPartition(t, w.partition, p, isNew)
 		}
 	case writeRemoval:
 		for _, w := range states {
-			t.partitions[w.partition].state, t.partitions[w.partition].hasNode = nil, false
+			c.setState(t.partitions[w.partition], nil)
+			t.partitions[w.partition].hasNode = false
 		}
 	case writeLastRemoval:
 		delete(c.deletions, t.name)
@@ -423,14 +433,19 @@ func (c *Controller) written(t *topic, purpose writePurpose, states []partitionW
 }
 
 // Counts tells how many partitions there are, and how many without a leader.
-func (c *Controller) Counts() (partitions, offline int) {
-	for _, t := range c.topics {
-		partitions += len(t.partitions)
-		for _, p := range t.partitions {
-			if p.state == nil || p.state.Leader < 0 {
-				offline++
-			}
-		}
+func (c *Controller) Counts() (partitions, offline int) { return c.partitions, c.offline }
+
+// led tells whether a partition has a leader.
+func (p *partition) led() bool { return p.state != nil && p.state.Leader >= 0 }
+
+// setState takes over what the tree holds, nil when it holds nothing.
+func (c *Controller) setState(p *partition, state *coordination.PartitionState) {
+	before := p.led()
+	p.state = state
+	switch {
+	case before && !p.led():
+		c.offline++
+	case !before && p.led():
+		c.offline--
 	}
-	return partitions, offline
 }

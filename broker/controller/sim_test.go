@@ -20,7 +20,7 @@ import (
 
 var (
 	simSeed  = flag.Uint64("seed", 1, "first seed of the simulation")
-	simSeeds = flag.Int("seeds", 60, "number of seeds of the simulation")
+	simSeeds = flag.Int("seeds", 30, "number of seeds of the simulation")
 )
 
 // TestSimulation runs the pure core over a tree with random brokers, requests
@@ -569,6 +569,9 @@ func (w *world) check() {
 		w.t.Errorf("controller epoch %d after %d", epoch, w.ctrlMax)
 	}
 	w.ctrlMax = epoch
+	for _, c := range w.terms {
+		w.checkCounts(c.core)
+	}
 	names, _, err := w.observe.Children(w.ctx, coordination.TopicsPath)
 	w.must(err)
 	for _, name := range names {
@@ -576,6 +579,21 @@ func (w *world) check() {
 		for _, p := range a.PartitionIDs() {
 			w.checkState(name, &a, p)
 		}
+	}
+}
+
+func (w *world) checkCounts(c *Controller) {
+	all, offline := 0, 0
+	for _, t := range c.topics {
+		for _, p := range t.partitions {
+			all++
+			if !p.led() {
+				offline++
+			}
+		}
+	}
+	if gotAll, gotOffline := c.Counts(); gotAll != all || gotOffline != offline {
+		w.t.Errorf("counted %d partitions, %d offline; there are %d and %d", gotAll, gotOffline, all, offline)
 	}
 }
 

@@ -14,5 +14,6 @@
 //     is a fair comparison; Decode accepts every older version and ignores
 //     fields it does not know.
 //
-// Layer L1: it imports nothing of the broker. It starts no goroutine.
+// Layer L1: of the broker it imports only record, for the name of a partition. It
+// starts no goroutine.
 package coordination

@@ -1,12 +1,13 @@
 package coordination
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/leatstream/leat/broker/record"
+)
 
 // TopicPartition names a partition in a znode's payload.
-type TopicPartition struct {
-	Topic     string
-	Partition int32
-}
+type TopicPartition = record.TopicPartition
 
 // EncodePartitions writes the payload of an ISR change notice and of a preferred
 // replica election: a list of partitions.
@@ -29,7 +30,7 @@ func DecodePartitions(b []byte) ([]TopicPartition, error) {
 	}
 	out := make([]TopicPartition, len(list))
 	for i, p := range list {
-		out[i] = TopicPartition{*p.Topic, *p.Partition}
+		out[i] = TopicPartition{Topic: *p.Topic, Partition: *p.Partition}
 	}
 	return out, nil
 }
@@ -81,7 +82,7 @@ func DecodeReassignments(b []byte) ([]Reassignment, error) {
 	}
 	out := make([]Reassignment, len(list))
 	for i, p := range list {
-		out[i] = Reassignment{TopicPartition{*p.Topic, *p.Partition}, p.Replicas}
+		out[i] = Reassignment{TopicPartition{Topic: *p.Topic, Partition: *p.Partition}, p.Replicas}
 	}
 	return out, nil
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/leatstream/leat/broker/coordination"
+	"github.com/leatstream/leat/broker/record"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -91,10 +92,7 @@ func (c *Cache) ApplyUpdate(req *kmsg.UpdateMetadataRequest) (deleted []TopicPar
 }
 
 // TopicPartition names a partition.
-type TopicPartition struct {
-	Topic     string
-	Partition int32
-}
+type TopicPartition = record.TopicPartition
 
 // applyUpdate builds the next image. Topics the update does not name are shared
 // with the old one.
@@ -120,7 +118,7 @@ func applyUpdate(old *Image, req *kmsg.UpdateMetadataRequest) (*Image, []TopicPa
 	for name, edit := range edits {
 		topic, gone := edit.topic()
 		for _, p := range gone {
-			deleted = append(deleted, TopicPartition{name, p})
+			deleted = append(deleted, TopicPartition{Topic: name, Partition: p})
 		}
 		if len(topic.Partitions) == 0 {
 			delete(next.topics, name)

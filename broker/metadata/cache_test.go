@@ -83,7 +83,7 @@ func TestApplyUpdate(t *testing.T) {
 		t.Fatal(c.Load().TopicNames())
 	}
 	deleted := apply(t, c, update(2, "t", first, partitionState(0, LeaderDuringDelete), partitionState(1, LeaderDuringDelete)))
-	if want := []TopicPartition{{"t", 0}, {"t", 1}}; !slices.Equal(deleted, want) {
+	if want := []TopicPartition{{Topic: "t", Partition: 0}, {Topic: "t", Partition: 1}}; !slices.Equal(deleted, want) {
 		t.Fatalf("deleted %v", deleted)
 	}
 	if _, ok := c.Load().Topic("t"); ok {

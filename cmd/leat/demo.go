@@ -41,7 +41,7 @@ func newDemoCmd(a *App) *cobra.Command {
 	flags.IntVar(&f.port, "port", 9092, "port of the Kafka API; 0 takes free ports for everything")
 	flags.IntVar(&f.rate, "rate", 1000, "activity events per second")
 	flags.DurationVar(&f.runFor, "for", 0, "run that long and print a summary")
-	flags.DurationVar(&f.window, "window", 10*time.Second, "length of the pipelines' windows")
+	flags.DurationVar(&f.window, "window", 5*time.Second, "length of the pipelines' windows")
 	flags.StringVar(&f.tail, "tail", "", "follow this access log instead of the sample")
 	flags.BoolVar(&f.noOpen, "no-open", false, "do not open the console in a browser")
 	return cmd

@@ -62,7 +62,7 @@ func present(name string) func(*writer, reflect.Value) string {
 func alias(name string) func(*writer, reflect.Value) string {
 	return func(w *writer, v reflect.Value) string {
 		s := plain(v)
-		if v.IsZero() || s == `""` || s[0] == '-' {
+		if s == `""` || s[0] == '-' || v.IsZero() && v.Kind() != reflect.Int64 { // 0 is a producer id
 			return s
 		}
 		if w.aliases[s] == "" {

@@ -56,6 +56,9 @@ func (x *fileIndex) list() ([]admin.File, error) {
 			return filepath.SkipAll
 		}
 		f, err := x.look(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // removed in the meantime
+		}
 		if err != nil {
 			return err
 		}
@@ -191,8 +194,10 @@ func plainValue(v parquet.Value, n parquet.Node) any {
 	if v.IsNull() {
 		return nil
 	}
-	if logical := n.Type().LogicalType(); logical != nil && logical.Timestamp != nil {
-		return timestamp(v.Int64(), logical.Timestamp.Unit)
+	if logical := n.Type().LogicalType(); logical != nil {
+		if t, ok := logical.Value.(*format.TimestampType); ok {
+			return timestamp(v.Int64(), t.Unit)
+		}
 	}
 	switch v.Kind() {
 	case parquet.Boolean:
@@ -210,10 +215,10 @@ func plainValue(v parquet.Value, n parquet.Node) any {
 }
 
 func timestamp(n int64, unit format.TimeUnit) time.Time {
-	switch {
-	case unit.Micros != nil:
+	switch unit.Value.(type) {
+	case *format.MicroSeconds:
 		return time.UnixMicro(n).UTC()
-	case unit.Nanos != nil:
+	case *format.NanoSeconds:
 		return time.Unix(0, n).UTC()
 	}
 	return time.UnixMilli(n).UTC()

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,6 +92,7 @@ func (s *sampler) sample(ctx context.Context) {
 	s.meter.add(snap.at, counts)
 	snap.now, snap.recent = s.meter.rates(1), s.meter.rates(meterSpan)
 	snap.pipelines = pipelineRows(s.cfg.Pipelines, snap.groups)
+	snap.live = liveTexts(&snap, s.cfg.Pipelines)
 	s.record(&snap)
 	s.publish(&snap)
 }
@@ -116,12 +118,13 @@ func (s *sampler) readCluster(ctx context.Context, snap *snapshot, counts map[st
 	for _, t := range snap.topics {
 		counts[topicBytesKey(t.Name)] = t.SizeBytes
 	}
-	snap.groups, err = s.readGroups(ctx, counts)
+	snap.reads = map[string][]string{}
+	snap.groups, err = s.readGroups(ctx, snap.reads, counts)
 	return err
 }
 
 // readGroups is the list of groups with members and lag.
-func (s *sampler) readGroups(ctx context.Context, counts map[string]int64) ([]admin.Group, error) {
+func (s *sampler) readGroups(ctx context.Context, reads map[string][]string, counts map[string]int64) ([]admin.Group, error) {
 	listed, err := s.adm.ListGroups(ctx)
 	if err != nil && len(listed) == 0 {
 		return nil, err
@@ -150,6 +153,9 @@ func (s *sampler) readGroups(ctx context.Context, counts map[string]int64) ([]ad
 			if p.Commit.At >= 0 {
 				counts[groupKey(l.Group)] += p.Commit.At
 				counts[readKey(l.Group, p.Topic)] += p.Commit.At
+				if !slices.Contains(reads[l.Group], p.Topic) {
+					reads[l.Group] = append(reads[l.Group], p.Topic)
+				}
 			}
 		}
 	}

@@ -21,6 +21,9 @@ type snapshot struct {
 	files      []admin.File // newest first
 	filesErr   error
 
+	reads      map[string][]string // the topics that each group has read
+	live       map[string]string   // texts by key of the event stream
+
 	// Per second, over the last second and over the last few.
 	now    rates
 	recent rates

@@ -174,7 +174,7 @@ func (d *demo) startPipelines(context.Context) error {
 			return err
 		}
 		app, err := pipelines.New(plan, pipelines.Config{
-			Client: d.client, StateDir: d.dir.states(), Threads: 1, PollWait: 50 * time.Millisecond, SessionTimeout: sessionTimeout,
+			Client: d.client, StateDir: d.dir.states(), Threads: 1, PollWait: 50 * time.Millisecond, CommitInterval: 250 * time.Millisecond, SessionTimeout: sessionTimeout,
 			Connectors: run, Logger: d.cfg.Log.With("pipeline", name), Registry: d.cfg.Registry,
 		})
 		if err != nil {

@@ -1,0 +1,114 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/leatstream/leat/cmd/internal/message"
+)
+
+// Limits of a live tail, so that no topic is too fast for a browser.
+const (
+	tailInterval  = 100 * time.Millisecond
+	maxTailRows   = 100 // an event
+	maxTailTopics = 10
+)
+
+// TailRow is a record in a live tail, its value cut to 4 KiB.
+type TailRow struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	Time      string `json:"ts"`
+	Key       string `json:"key"`
+	Value     string `json:"value"`
+}
+
+// tailEvent is what came since the last one.
+type tailEvent struct {
+	Rows    []TailRow `json:"rows"`
+	Seen    int       `json:"seen"`    // records read
+	Matched int       `json:"matched"` // of these, for which the condition is true
+	Skipped int       `json:"skipped"` // of these, too many to show
+	Failed  int       `json:"failed"`  // on which the condition failed
+	Reason  string    `json:"reason,omitempty"`
+}
+
+// serveTail follows topics from their end until the browser goes.
+func (c *Console) serveTail(w http.ResponseWriter, r *http.Request) {
+	topics := listParam(r, "topic")
+	filter, err := message.CompileFilter(r.URL.Query().Get("where"))
+	switch {
+	case err != nil:
+		c.fail(w, fmt.Errorf("where %w: %w", errQuery, err))
+		return
+	case len(topics) == 0 || len(topics) > maxTailTopics:
+		c.fail(w, fmt.Errorf("topic %w: want 1 to %d", errQuery, maxTailTopics))
+		return
+	}
+	opts := append([]kgo.Opt{kgo.ClientID("leat-console")}, c.cfg.Client...)
+	opts = append(opts, kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
+		kgo.FetchMaxWait(tailInterval), kgo.FetchMaxBytes(8<<20), kgo.MaxConcurrentFetches(1))
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	defer cl.Close()
+	s, done, err := c.openStream(w)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	defer done()
+	if err := s.send("start", map[string]any{"topics": topics}); err == nil {
+		tail(r.Context(), cl, filter, s)
+	}
+}
+
+// tail polls and sends at most one event an interval. While a browser is slow,
+// the send blocks and with it the reading.
+func tail(ctx context.Context, cl *kgo.Client, filter *message.Filter, s *stream) {
+	event, sent := tailEvent{}, time.Now()
+	for ctx.Err() == nil {
+		poll, cancel := context.WithTimeout(ctx, tailInterval)
+		fetches := cl.PollFetches(poll)
+		cancel()
+		if err := realError(fetches); err != nil {
+			event.Reason = err.Error()
+		}
+		fetches.EachRecord(func(r *kgo.Record) { event.take(r, filter) })
+		if time.Since(sent) < tailInterval {
+			continue
+		}
+		if err := s.send("rows", event); err != nil {
+			return
+		}
+		event, sent = tailEvent{}, time.Now()
+	}
+}
+
+func (e *tailEvent) take(r *kgo.Record, filter *message.Filter) {
+	e.Seen++
+	ok, err := filter.Match(r)
+	if err != nil {
+		e.Failed++
+		e.Reason = err.Error()
+	}
+	if !ok {
+		return
+	}
+	e.Matched++
+	if len(e.Rows) >= maxTailRows {
+		e.Skipped++
+		return
+	}
+	e.Rows = append(e.Rows, TailRow{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp.UTC().Format("15:04:05.000"),
+		Key: shownText(r.Key), Value: shownText(r.Value),
+	})
+}
