@@ -31,6 +31,9 @@ type Config struct {
 	CommitInterval time.Duration
 	PollWait       time.Duration
 	SessionTimeout time.Duration
+	// InstanceID makes the threads static members of the pipeline's group, so
+	// that a process which starts again has its tasks back at once.
+	InstanceID string
 	// Connectors runs connectors until the context ends. It may be nil if the
 	// pipeline needs none.
 	Connectors func(ctx context.Context, name string, properties []map[string]string) error
@@ -63,7 +66,7 @@ func New(plan *Plan, cfg Config) (*App, error) {
 	var err error
 	a.app, err = runtime.New(plan.Topology, runtime.Config{
 		App: plan.Name, Client: cfg.Client, StateDir: cfg.StateDir, Threads: cfg.Threads, CommitInterval: cfg.CommitInterval,
-		PollWait: cfg.PollWait, SessionTimeout: cfg.SessionTimeout, Handler: plan.Handler, DeadLetter: plan.DeadLetter,
+		PollWait: cfg.PollWait, SessionTimeout: cfg.SessionTimeout, InstanceID: cfg.InstanceID, Handler: plan.Handler, DeadLetter: plan.DeadLetter,
 	}, a.cfg.Logger, cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline %s: %w", plan.Name, err)

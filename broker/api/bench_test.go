@@ -5,20 +5,20 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/leatstream/leat/broker/internal/brokertest"
-	"github.com/leatstream/leat/broker/record"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // The benchmarks of this file run a whole broker over loopback, with its log in
-// a temporary folder. Their client sends a frame made beforehand and discards
-// the answer without allocating, so that allocs/op are those of the broker per
+// a temporary folder. Their client sends frames made beforehand and discards
+// the answers without allocating, so that allocs/op are those of the broker, per
 // request.
 
-// rawClient sends the same frames again and again.
+// rawClient sends the same bytes again and again.
 type rawClient struct {
 	net.Conn
 	buf []byte
@@ -34,76 +34,187 @@ func dialRaw(b *testing.B, br *brokertest.Broker) *rawClient {
 	return &rawClient{Conn: c, buf: make([]byte, 4<<20)}
 }
 
-// roundTrip sends frames, which are depth requests, and reads as many answers.
-// It returns the last.
-func (c *rawClient) roundTrip(b *testing.B, frames []byte, depth int) []byte {
+func (c *rawClient) send(b *testing.B, frames []byte) {
 	if _, err := c.Write(frames); err != nil {
 		b.Fatal(err)
 	}
-	var answer []byte
-	for range depth {
-		if _, err := io.ReadFull(c.Conn, c.buf[:4]); err != nil {
-			b.Fatal(err)
-		}
-		answer = c.buf[4 : 4+binary.BigEndian.Uint32(c.buf)]
-		if _, err := io.ReadFull(c.Conn, answer); err != nil {
-			b.Fatal(err)
-		}
+}
+
+// receive reads one answer; it is valid until the next.
+func (c *rawClient) receive(b *testing.B) []byte {
+	if _, err := io.ReadFull(c.Conn, c.buf[:4]); err != nil {
+		b.Fatal(err)
+	}
+	answer := c.buf[4 : 4+binary.BigEndian.Uint32(c.buf)]
+	if _, err := io.ReadFull(c.Conn, answer); err != nil {
+		b.Fatal(err)
 	}
 	return answer
 }
 
-// repeat runs depth copies of a request, per iteration one of them.
-func (c *rawClient) repeat(b *testing.B, frame []byte, depth int) {
-	frames := []byte(strings.Repeat(string(frame), depth))
-	for range 32 {
-		c.roundTrip(b, frames, depth) // pools and buffers grow
+// warmUp is how often a load runs before it is measured: pools and buffers grow.
+const warmUp = 64
+
+// measure repeats f, which makes n requests, until b.N requests are made.
+func measure(b *testing.B, n int, f func()) {
+	for range warmUp {
+		f()
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	for i := 0; i < b.N; i += depth {
-		c.roundTrip(b, frames, depth)
+	for i := 0; i < b.N; i += n {
+		f()
 	}
-}
-
-// records is a batch of count records of size bytes each.
-func records(b *testing.B, count, size int) []byte {
-	values := make([]string, count)
-	for i := range values {
-		values[i] = strings.Repeat("x", size)
-	}
-	return plain(b, values...)
 }
 
 // bounded keeps the disk that a long run takes small.
-var bounded = map[string]string{"log.segment.bytes": "67108864", "log.retention.bytes": "67108864", "log.retention.check.interval.ms": "500", "log.segment.delete.delay.ms": "0"}
+var bounded = map[string]string{
+	"log.segment.bytes": "268435456", "log.retention.bytes": "268435456",
+	"log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "1000", "log.segment.delete.delay.ms": "0",
+}
 
-// BenchmarkProduce is requests of one batch for one partition.
+// benchFrame is a Produce request with count records of size bytes each.
+func benchFrame(b *testing.B, acks int16, count, size int) []byte {
+	values := slices.Repeat([]string{strings.Repeat("x", size)}, count)
+	return brokertest.Frame(produceRequest(9, acks, "bench", 0, plain(b, values...)), 1)
+}
+
+// BenchmarkProduce is requests of one batch for one partition, depth of them at
+// a time.
 func BenchmarkProduce(b *testing.B) {
 	for _, bench := range []struct {
-		name                       string
-		records, size, acks, depth int
+		records, size int
+		acks          int16
+		depth         int
 	}{
-		{"1x100B/acks=1/depth=1", 1, 100, 1, 1},
-		{"1x100B/acks=0/depth=32", 1, 100, 0, 32},
-		{"1x100B/acks=all/depth=1", 1, 100, -1, 1},
-		{"150x100B/acks=1/depth=5", 150, 100, 1, 5},
-		{"1000x1000B/acks=1/depth=5", 1000, 1000, 1, 5},
+		{1, 100, 1, 1}, {1, 100, 1, 32}, {1, 100, -1, 32}, {1, 100, 0, 32}, {150, 100, 1, 5}, {1000, 1000, 1, 5},
 	} {
-		b.Run(bench.name, func(b *testing.B) {
+		b.Run(fmt.Sprintf("%dx%dB/acks=%d/depth=%d", bench.records, bench.size, bench.acks, bench.depth), func(b *testing.B) {
 			br := brokertest.Start(b, bounded)
 			br.CreateTopic("bench", 1)
-			frame := brokertest.Frame(produceRequest(9, int16(bench.acks), "bench", 0, records(b, bench.records, bench.size)), 1)
-			b.SetBytes(int64(len(frame)))
 			c := dialRaw(b, br)
-			if bench.acks == 0 { // one that is answered ends each burst
-				tail := brokertest.Frame(at(0, kmsg.NewPtrListGroupsRequest()), 1)
-				_ = tail
+			frame := benchFrame(b, bench.acks, bench.records, bench.size)
+			burst, answers := slices.Repeat(frame, bench.depth), bench.depth
+			if bench.acks == 0 { // the last of a burst is answered
+				burst = append(slices.Repeat(frame, bench.depth-1), benchFrame(b, 1, bench.records, bench.size)...)
+				answers = 1
 			}
-			c.repeat(b, frame, bench.depth)
+			b.SetBytes(int64(len(frame)))
+			measure(b, bench.depth, func() {
+				c.send(b, burst)
+				for range answers {
+					c.receive(b)
+				}
+			})
 		})
 	}
 }
 
-var _ = record.HeaderSize
-var _ = fmt.Sprint
+// filled is a broker whose topic "bench" holds bytes of records in one partition.
+func filled(b *testing.B, bytes int) *brokertest.Broker {
+	br := brokertest.Start(b, nil)
+	br.CreateTopic("bench", 1)
+	c, frame := dialRaw(b, br), benchFrame(b, 1, 16, 1000)
+	for n := 0; n < bytes; n += len(frame) {
+		c.send(b, frame)
+		c.receive(b)
+	}
+	return br
+}
+
+// BenchmarkFetch is requests for one partition: small answers are copied, large
+// ones come from the file.
+func BenchmarkFetch(b *testing.B) {
+	for _, size := range []int32{1 << 10, 64 << 10, 1 << 20} {
+		b.Run(fmt.Sprint(size>>10, "KiB"), func(b *testing.B) {
+			c := dialRaw(b, filled(b, 4<<20))
+			req := fetchRequest(12, "bench", 0, 1000)
+			req.Topics[0].Partitions[0].PartitionMaxBytes = size
+			frame := brokertest.Frame(req, 1)
+			b.SetBytes(int64(size))
+			measure(b, 1, func() {
+				c.send(b, frame)
+				c.receive(b)
+			})
+		})
+	}
+}
+
+// BenchmarkFetchWait is a consumer that waits at the end of the log for each
+// batch of a producer: one Fetch and one Produce per iteration.
+func BenchmarkFetchWait(b *testing.B) {
+	br := brokertest.Start(b, bounded)
+	br.CreateTopic("bench", 1)
+	producer, consumer := dialRaw(b, br), dialRaw(b, br)
+	batch := benchFrame(b, 1, 1, 300)
+	req := fetchRequest(12, "bench", 0, 0)
+	req.MaxWaitMillis, req.MinBytes = 5000, 1
+	frame := brokertest.Frame(req, 1)
+	at := len(frame) - tailOfFetch(b, req)
+	offset := uint64(0)
+	measure(b, 1, func() {
+		binary.BigEndian.PutUint64(frame[at:], offset)
+		consumer.send(b, frame)
+		producer.send(b, batch)
+		producer.receive(b)
+		consumer.receive(b)
+		offset++
+	})
+}
+
+// tailOfFetch is the distance of the fetch offset from the end of a request for
+// one partition.
+func tailOfFetch(b *testing.B, req *kmsg.FetchRequest) int {
+	p := &req.Topics[0].Partitions[0]
+	before := brokertest.Frame(req, 1)
+	p.FetchOffset++
+	after := brokertest.Frame(req, 1)
+	p.FetchOffset--
+	for i := range before {
+		if before[i] != after[i] {
+			return len(before) - (i - 7) // its last byte differs
+		}
+	}
+	b.Fatal("the offset is not in the frame")
+	return 0
+}
+
+// BenchmarkFetchSession is incremental requests over many partitions of which
+// none has changed.
+func BenchmarkFetchSession(b *testing.B) {
+	for _, partitions := range []int32{10, 1000} {
+		b.Run(fmt.Sprint("partitions=", partitions), func(b *testing.B) {
+			br := brokertest.Start(b, nil)
+			br.CreateTopic("bench", partitions)
+			c := dialRaw(b, br)
+			req := fetchRequest(12, "bench", 0, 0)
+			req.SessionEpoch, req.MaxWaitMillis = 0, 0
+			for p := int32(1); p < partitions; p++ {
+				row := req.Topics[0].Partitions[0]
+				row.Partition = p
+				req.Topics[0].Partitions = append(req.Topics[0].Partitions, row)
+			}
+			c.send(b, brokertest.Frame(req, 1))
+			resp, err := brokertest.Decode(req, 1, c.receive(b))
+			if err != nil {
+				b.Fatal(err)
+			}
+			req.Topics, req.SessionID, req.SessionEpoch = nil, resp.(*kmsg.FetchResponse).SessionID, 1
+			frame := brokertest.Frame(req, 1)
+			req.SessionEpoch++
+			next := brokertest.Frame(req, 1)
+			epochAt := 0
+			for next[epochAt] == frame[epochAt] {
+				epochAt++
+			}
+			epochAt -= 3
+			epoch := uint32(1)
+			measure(b, 1, func() {
+				binary.BigEndian.PutUint32(frame[epochAt:], epoch)
+				c.send(b, frame)
+				c.receive(b)
+				epoch++
+			})
+		})
+	}
+}

@@ -416,7 +416,11 @@ func (c *fetchCall) storageError(err error) error {
 func (c *fetchCall) nameLeader(item *fetchItem, tp record.TopicPartition) {
 	e := item.answer.ErrorCode
 	if c.r.Header.Version >= fetchLeader && (e == kerr.NotLeaderForPartition.Code || e == kerr.FencedLeaderEpoch.Code) {
-		item.answer.CurrentLeader = c.a.leaderOf(c.a.Images.Load(), tp, listener(c.r), &c.nodes)
+		nodes := &c.nodes
+		if c.follower {
+			nodes = new([]wire.Endpoint) // brokers know each other's addresses
+		}
+		item.answer.CurrentLeader = c.a.leaderOf(c.a.Images.Load(), tp, listener(c.r), nodes)
 	}
 }
 

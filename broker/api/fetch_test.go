@@ -410,29 +410,3 @@ func TestFetchByID(t *testing.T) {
 		t.Errorf("incremental answer: %+v, want the error alone", resp.Topics)
 	}
 }
-
-// BenchmarkFetch is a whole broker: answers of one batch of 1 KiB, and of 1 MiB
-// from the file.
-func BenchmarkFetch(b *testing.B) {
-	for _, size := range []int32{1 << 10, 1 << 20} {
-		b.Run(fmt.Sprint(size>>10, "KiB"), func(b *testing.B) {
-			br := brokertest.Start(b, nil)
-			br.CreateTopic("bench", 1)
-			c := br.Dial()
-			for range 1100 {
-				c.MustAsk(produceRequest(9, 1, "bench", 0, plain(b, strings.Repeat("x", 1000))))
-			}
-			req := fetchRequest(12, "bench", 0, 0)
-			req.Topics[0].Partitions[0].PartitionMaxBytes = size
-			frame := brokertest.Frame(req, 1)
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			for b.Loop() {
-				c.Send(frame)
-				if _, err := c.Receive(); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

@@ -35,6 +35,8 @@ func (a *API) newProducerID(r *server.Request, req *kmsg.InitProducerIDRequest) 
 	switch {
 	case (req.ProducerID == noProducerID) != (req.ProducerEpoch == noProducerEpoch):
 		return 0, refuse(kerr.InvalidRequest, "producer id %d and epoch %d do not go together", req.ProducerID, req.ProducerEpoch)
+	case req.TransactionalID != nil && *req.TransactionalID == "":
+		return 0, refuse(kerr.InvalidRequest, "the transactional id is empty")
 	case req.TransactionalID != nil:
 		return 0, errNoTransactions
 	case !a.authorizedCluster(r, auth.IdempotentWrite):

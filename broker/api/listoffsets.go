@@ -79,10 +79,17 @@ func (a *API) listOffset(req *kmsg.ListOffsetsRequest, tp record.TopicPartition,
 		}
 		return noOffset(tp.Partition, a.notHosted(tp, err))
 	}
+	if impossibleEpoch(p.CurrentLeaderEpoch) {
+		return noOffset(tp.Partition, replica.ErrFencedEpoch)
+	}
 	out := kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition, out.Timestamp, out.Offset, out.LeaderEpoch = tp.Partition, res.Timestamp, res.Offset, res.LeaderEpoch
 	return out
 }
+
+// impossibleEpoch reports whether the client believes in a leader epoch that no
+// partition ever has. Unlike -1, which stands for none, it counts as an old one.
+func impossibleEpoch(epoch int32) bool { return epoch < -1 }
 
 // timestampServed reports whether a version knows a special timestamp.
 func timestampServed(ts int64, version int16) bool {
@@ -95,6 +102,8 @@ func timestampServed(ts int64, version int16) bool {
 		return version >= 8
 	case replica.TimestampLatestTiered:
 		return version >= 9
+	case replica.TimestampPendingUpload:
+		return version >= 11
 	default:
 		return ts >= 0
 	}

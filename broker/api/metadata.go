@@ -64,6 +64,7 @@ func checkMetadata(req *kmsg.MetadataRequest) error {
 // refuseMetadata answers with err for every topic, and with nothing else.
 func refuseMetadata(req *kmsg.MetadataRequest, err error) kmsg.Response {
 	resp := kmsg.NewPtrMetadataResponse()
+	resp.ErrorCode = code(err)
 	for _, t := range req.Topics {
 		name := ""
 		if t.Topic != nil {

@@ -223,6 +223,9 @@ func TestDescribeTopicPartitionsPages(t *testing.T) {
 				for _, topic := range resp.Topics {
 					for _, p := range topic.Partitions {
 						got += fmt.Sprintf("%s-%d ", *topic.Topic, p.Partition)
+						if p.EligibleLeaderReplicas == nil || p.LastKnownELR == nil {
+							t.Error("a null list, on which Java's admin client fails")
+						}
 						n++
 					}
 				}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"github.com/leatstream/leat/broker/auth"
-	"github.com/leatstream/leat/broker/coordination"
 	"github.com/leatstream/leat/broker/metadata"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/replica"
@@ -93,9 +92,12 @@ func (c *commit) filter(image *metadata.Image, allowed func(topic string) bool) 
 func (c *commit) response(err error) *kmsg.OffsetCommitResponse {
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	for _, t := range c.req.Topics {
+		if len(t.Partitions) == 0 {
+			continue // the answer lists topics by their partitions
+		}
 		out := kmsg.NewOffsetCommitResponseTopic()
 		out.Topic, out.TopicID = t.Topic, t.TopicID
-		unknownID := c.req.Version >= 10 && t.Topic == "" && t.TopicID != coordination.UUID{}
+		unknownID := c.req.Version >= 10 && t.Topic == ""
 		for _, p := range t.Partitions {
 			row := kmsg.NewOffsetCommitResponseTopicPartition()
 			row.Partition = p.Partition

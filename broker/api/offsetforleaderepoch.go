@@ -3,6 +3,7 @@ package api
 import (
 	"github.com/leatstream/leat/broker/auth"
 	"github.com/leatstream/leat/broker/record"
+	"github.com/leatstream/leat/broker/replica"
 	"github.com/leatstream/leat/broker/server"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -35,6 +36,10 @@ func (a *API) endOfEpoch(row *kmsg.OffsetForLeaderEpochResponseTopicPartition, t
 	end, err := a.Replicas.OffsetForLeaderEpoch(tp, p.CurrentLeaderEpoch, p.LeaderEpoch)
 	if err != nil {
 		row.ErrorCode = code(a.notHosted(tp, err))
+		return
+	}
+	if impossibleEpoch(p.CurrentLeaderEpoch) {
+		row.ErrorCode = code(replica.ErrFencedEpoch)
 		return
 	}
 	row.LeaderEpoch, row.EndOffset = end.LeaderEpoch, end.EndOffset

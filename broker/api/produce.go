@@ -31,6 +31,7 @@ var (
 	errNoRecords     = refuse(kerr.InvalidRecord, "a partition needs exactly one record batch")
 	errOldBatch      = refuse(kerr.InvalidRecord, "record batches must be of message format 2")
 	errOldFormat     = refuse(kerr.UnsupportedForMessageFormat, "message formats 0 and 1 are not taken")
+	errBaseOffset    = refuse(kerr.InvalidRecord, "the base offset of a produced batch must be 0")
 	errEarlyZstd     = refuse(kerr.UnsupportedCompressionType, "zstd needs Produce version 7")
 	errNoTransaction = refuse(kerr.InvalidTxnState, "the producer has no transaction open")
 	errProducerID    = refuse(kerr.TransactionalIDAuthorizationFailed, "transactional records need a transactional id that the client may write to")
@@ -119,6 +120,9 @@ func (a *API) produce(r *server.Request) {
 // addTopic checks one topic and its partitions: what can be appended goes to
 // app, what cannot is answered in resp.
 func (c *produceCall) addTopic(t *wire.ProduceTopic) {
+	if t.First == t.End {
+		return // the answer lists topics by their partitions
+	}
 	name, err := c.resolve(t)
 	out := wire.ProduceResponseTopic{Name: name, ID: t.ID, First: len(c.resp.Partitions)}
 	for _, p := range c.req.Partitions[t.First:t.End] {
@@ -200,6 +204,8 @@ func oneBatch(b []byte, version int16) ([]byte, error) {
 		return nil, err
 	case version < produceZstd && batch.Compression() == record.Zstd:
 		return nil, errEarlyZstd
+	case batch.BaseOffset() != 0:
+		return nil, errBaseOffset
 	}
 	switch next, _, err := record.Next(rest); {
 	case next != nil || errors.Is(err, record.ErrUnsupportedFormat):
@@ -212,16 +218,21 @@ func oneBatch(b []byte, version int16) ([]byte, error) {
 
 // oldRecords looks at what the versions before format 2 carry. Kafka never
 // checked that the format fits the version, so batches of format 2 pass.
-// Nothing, and a single message that is cut, are taken and do nothing.
+// Nothing, and a message that is cut, are taken and do nothing.
 func oldRecords(b []byte) ([]byte, error) {
-	_, _, err := record.Next(b)
+	first, rest, err := record.Next(b)
 	switch {
 	case len(b) == 0 || errors.Is(err, record.ErrTruncated) || cut(b):
 		return nil, nil
 	case errors.Is(err, record.ErrUnsupportedFormat):
 		return nil, errOldFormat
+	case err == nil && first.BaseOffset() != 0:
+		return nil, errBaseOffset
 	}
-	return b, err
+	for err == nil && len(rest) > 0 && !cut(rest) {
+		_, rest, err = record.Next(rest)
+	}
+	return b[:len(b)-len(rest)], err
 }
 
 // cut reports whether b ends inside its first message, of any format.

@@ -233,19 +233,3 @@ func TestProduceMetrics(t *testing.T) {
 		t.Errorf("messages in by topic: %v", got)
 	}
 }
-
-// BenchmarkProduce is a whole broker: one request of one batch at a time.
-func BenchmarkProduce(b *testing.B) {
-	br := brokertest.Start(b, nil)
-	br.CreateTopic("bench", 1)
-	c := br.Dial()
-	frame := brokertest.Frame(produceRequest(9, 1, "bench", 0, plain(b, strings.Repeat("x", 1000))), 1)
-	b.SetBytes(int64(len(frame)))
-	b.ReportAllocs()
-	for b.Loop() {
-		c.Send(frame)
-		if _, err := c.Receive(); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

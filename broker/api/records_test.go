@@ -7,7 +7,7 @@ import (
 )
 
 // FuzzRecords: whatever a client sends as records, it is refused, or what is
-// taken is one whole batch at its start (all of it, from old clients).
+// taken is one whole batch at its start (whole batches, from old clients).
 func FuzzRecords(f *testing.F) {
 	var w record.Builder
 	w.Reset(record.NewOptions())
@@ -29,7 +29,7 @@ func FuzzRecords(f *testing.F) {
 				t.Fatal("records and an error")
 			}
 		}
-		if got, err := oldRecords(b); err == nil && got != nil && len(got) != len(b) {
+		if got, err := oldRecords(b); err == nil && got != nil && len(got) > len(b) {
 			t.Fatalf("took %d of %d bytes", len(got), len(b))
 		}
 	})

@@ -42,6 +42,9 @@ func validTopic(name string) error {
 // notHosted corrects the error of a partition that this broker does not host
 // although the cluster has it: the client must ask its leader.
 func (a *API) notHosted(tp record.TopicPartition, err error) error {
+	if tp.Topic == "" && errors.Is(err, replica.ErrUnknownTopicID) {
+		return replica.ErrUnknownPartition // the client has named it so, and gave no id
+	}
 	if !errors.Is(err, replica.ErrUnknownPartition) {
 		return err
 	}

@@ -421,14 +421,22 @@ func (l *Log) undo(s *segment, h *handle, size int64, cause error) error {
 	return l.health.failUnlessFull("append", cause)
 }
 
-// preallocate reserves space ahead of the end in steps. It is an optimisation:
-// when it fails, the write will tell.
+// preallocate reserves space ahead of the end in steps, which makes appends
+// cheaper. Without Config.Preallocate a step is a part of what the segment
+// holds, so that little is reserved for logs that hold little. It is an
+// optimisation: when it fails, the write will tell.
 func (l *Log) preallocate(s *segment, h *handle, cfg *Config, end int64) {
-	if !cfg.Preallocate || end <= s.allocated {
+	if end <= s.allocated {
 		return
 	}
+	step := int64(preallocateStep)
+	if !cfg.Preallocate {
+		if step = min(step, end/reserveShare); step < minReserve {
+			return
+		}
+	}
 	from := max(s.allocated, s.size.Load())
-	to := max(end, min(from+preallocateStep, int64(cfg.SegmentBytes)))
+	to := max(end, min(end+step, int64(cfg.SegmentBytes)))
 	if h.f.Preallocate(from, to-from) == nil {
 		s.allocated = to
 	}

@@ -60,6 +60,13 @@ func (d *logDir) list() []*Log {
 	return out
 }
 
+// count is how many logs the directory has.
+func (d *logDir) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.logs)
+}
+
 func (d *logDir) add(l *Log) {
 	d.mu.Lock()
 	d.logs[l] = struct{}{}

@@ -168,7 +168,8 @@ func searchKey[E indexEntry[E]](entries []E, key int64) int {
 }
 
 // flush writes the entries that the file lacks and cuts what lies beyond them.
-func (x *index[E]) flush(fsys vfs.FS, name string, sync bool) error {
+// Without create a file that is missing stays so.
+func (x *index[E]) flush(fsys vfs.FS, name string, sync, create bool) error {
 	v := x.view.Load()
 	if v == nil || v.stride > 1 {
 		return nil
@@ -177,7 +178,14 @@ func (x *index[E]) flush(fsys vfs.FS, name string, sync bool) error {
 	if n == x.written && !sync && !x.stale {
 		return nil
 	}
-	f, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	flags := os.O_RDWR
+	if create {
+		flags |= os.O_CREATE
+	}
+	f, err := fsys.OpenFile(name, flags, 0o644)
+	if !create && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -148,6 +148,7 @@ func (l *Log) SetTopicID(id [16]byte) error {
 	if err := replaceFile(l.dir.fs, l.dir.name(partitionMetadataFile), encodeTopicID(id)); err != nil {
 		return l.health.failUnlessFull("write partition.metadata", err)
 	}
+	l.dirDirty = false // replaceFile has synced the folder
 	l.topicID.Store(&id)
 	return nil
 }
@@ -212,6 +213,7 @@ func (l *Log) writeEpochs(entries []epochEntry) error {
 	if err := replaceFile(l.dir.fs, l.dir.name(epochFile), encodeEpochs(entries)); err != nil {
 		return l.health.failUnlessFull("write "+epochFile, err)
 	}
+	l.dirDirty = false // replaceFile has synced the folder
 	l.epochs.set(entries)
 	return nil
 }
@@ -376,6 +378,10 @@ func (l *Log) Close() error {
 	var err error
 	if l.usable() == nil {
 		l.mu.Lock()
+		if l.empty() {
+			l.mu.Unlock()
+			return l.release()
+		}
 		s := l.active()
 		s.closeTimes()
 		err = s.flushIndexes(true)
@@ -392,6 +398,14 @@ func (l *Log) Close() error {
 		err = errors.Join(err, l.syncAll())
 	}
 	return errors.Join(err, l.release())
+}
+
+// empty tells whether the log never held anything and is on disk as it is in
+// memory, so that there is nothing to close in order. The caller holds mu.
+func (l *Log) empty() bool {
+	list := *l.segments.Load()
+	return len(list) == 1 && list[0].size.Load() == 0 && list[0].base == l.EndOffset() && !list[0].unsynced &&
+		len(l.producers.producers) == 0 && len(l.snapshots) == 0 && !l.dirDirty
 }
 
 // release closes the files without writing anything.

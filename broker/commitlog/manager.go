@@ -250,7 +250,7 @@ func (m *Manager) emptiest() *logDir {
 		if d.health.err() != nil {
 			continue
 		}
-		if n := len(d.list()) + int(d.creating.Load()); best == nil || n < fewest {
+		if n := d.count() + int(d.creating.Load()); best == nil || n < fewest {
 			best, fewest = d, n
 		}
 	}

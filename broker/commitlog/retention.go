@@ -10,7 +10,7 @@ type SegmentInfo struct {
 	BaseOffset int64
 	NextOffset int64 // base of the next segment, or the log's end
 	Size       int64 // bytes of the log file
-	Largest    int64 // largest timestamp in ms; the file's time if no record has one
+	Largest    int64 // largest timestamp in ms; the file's time if no record has one, -1 while there is no record
 	Active     bool
 }
 
@@ -28,7 +28,7 @@ func (l *Log) Segments() ([]SegmentInfo, error) {
 			return nil, l.readError(s.base, err)
 		}
 		out[i] = SegmentInfo{BaseOffset: s.base, NextOffset: end, Size: s.size.Load(), Largest: s.maxTS.Load(), Active: i == len(list)-1}
-		if out[i].Largest < 0 {
+		if out[i].Largest < 0 && !(out[i].Active && out[i].Size == 0) {
 			if info, err := l.dir.fs.Stat(s.path(logSuffix)); err == nil {
 				out[i].Largest = info.ModTime().UnixMilli()
 			}

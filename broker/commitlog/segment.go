@@ -27,8 +27,14 @@ const (
 	swapSuffix     = ".swap"
 )
 
-// preallocateStep is how much is reserved ahead of the end, in bytes.
-const preallocateStep = 16 << 20
+const (
+	// preallocateStep is how much is reserved ahead of the end, in bytes.
+	preallocateStep = 16 << 20
+	// reserveShare is the part of a segment's size that is reserved ahead when
+	// the configuration does not ask for more, nothing below minReserve bytes.
+	reserveShare = 4
+	minReserve   = 1 << 20
+)
 
 // fileName gives the name of a segment's file: 20 digits and a suffix.
 func fileName(base int64, suffix string) string { return fmt.Sprintf("%020d%s", base, suffix) }
@@ -86,26 +92,15 @@ func newSegment(dir *folder, base int64) *segment {
 
 func (s *segment) path(suffix string) string { return s.dir.name(fileName(s.base, suffix)) }
 
-// create makes the files of a new, empty active segment.
+// create makes the log file of a new, empty active segment; its index files
+// come with the first flush of indexes that finds records.
 func (s *segment) create(now int64) error {
 	f, err := s.dir.fs.OpenFile(s.path(logSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
-	for _, suffix := range [...]string{indexSuffix, timeSuffix} {
-		x, err := s.dir.fs.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
-		if err == nil {
-			err = x.Close()
-		}
-		if err != nil {
-			f.Close()
-			_ = s.dir.fs.Remove(s.path(logSuffix))
-			return err
-		}
-	}
 	s.file.Store(newHandle(f))
-	s.offsets.set(nil, 0)
-	s.times.set(nil, 0)
+	s.resetIndexes() // stale: what an earlier segment has left there is cut
 	s.txns.set(nil)
 	s.loaded.Store(true)
 	s.created = now
@@ -282,9 +277,12 @@ func (s *segment) closeTimes() {
 	}
 }
 
+// flushIndexes brings both index files up to date. A segment without records
+// gets none: they would be most of the cost of a new partition.
 func (s *segment) flushIndexes(sync bool) error {
-	err := s.offsets.flush(s.dir.fs, s.path(indexSuffix), sync)
-	return errors.Join(err, s.times.flush(s.dir.fs, s.path(timeSuffix), sync))
+	create := s.size.Load() > 0
+	err := s.offsets.flush(s.dir.fs, s.path(indexSuffix), sync, create)
+	return errors.Join(err, s.times.flush(s.dir.fs, s.path(timeSuffix), sync, create))
 }
 
 // full tells whether an index has reached segment.index.bytes; the time index

@@ -209,6 +209,7 @@ func (d *logDir) flushDue(now time.Time) {
 // retain applies retention to every log, start offsets stored first, so that a
 // crash cannot bring records back.
 func (d *logDir) retain(now time.Time) {
+	changed := false
 	for _, l := range d.list() {
 		l.ExpireProducers(now)
 		if d.m.cfg.Retain == nil {
@@ -219,10 +220,13 @@ func (d *logDir) retain(now time.Time) {
 			d.m.logger.Warn("retention failed", "partition", l.tp, "err", err)
 		}
 		if deleted > 0 {
+			changed = true
 			d.m.logger.Info("deleted segments", "partition", l.tp, "segments", deleted, "start", l.StartOffset())
 		}
 	}
-	d.work.checkpoint.Store(true)
+	if changed {
+		d.work.checkpoint.Store(true)
+	}
 }
 
 // removeDue deletes what has waited long enough.

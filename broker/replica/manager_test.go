@@ -243,7 +243,11 @@ func TestRefusals(t *testing.T) {
 	f.topic["strict"] = TopicConfig{MinISR: 2, Compact: true, Log: commitlog.DefaultConfig()}
 	f.lead(tp("t", 0), 5)
 	f.lead(tp("internal", 0), 5)
-	f.lead(tp("strict", 0), 5)
+	f.topic["alone"] = f.topic["strict"]
+	f.lead(tp("alone", 0), 5)
+	if code := f.state(tp("strict", 0), State{Leader: 1, LeaderEpoch: 5, ISR: []int32{1}, Replicas: []int32{1, 2}}); code != 0 {
+		t.Fatal(code)
+	}
 	if code := f.state(tp("followed", 0), State{Leader: 2, LeaderEpoch: 1, ISR: []int32{1, 2}, Replicas: []int32{1, 2}}); code != 0 {
 		t.Fatal(code)
 	}
@@ -258,6 +262,7 @@ func TestRefusals(t *testing.T) {
 		{tp("t", 0), 2, ErrInvalidRequiredAcks},
 		{tp("internal", 0), 1, ErrInvalidTopic},
 		{tp("strict", 0), -1, ErrNotEnoughReplicas},
+		{tp("alone", 0), -1, nil}, // there are no more replicas than those in sync
 		{tp("followed", 0), 1, ErrNotLeader},
 	} {
 		if r := f.produce(c.at, c.acks, 1); !errors.Is(r.Err, c.want) {
@@ -485,7 +490,7 @@ func TestListOffsetsAndEpochs(t *testing.T) {
 	if r := list(1 << 60); r.Offset != -1 {
 		t.Fatalf("%+v", r)
 	}
-	if _, err := f.ListOffset(ListOffsetRequest{TP: at, Timestamp: -6, ReplicaID: -1, CurrentLeaderEpoch: -1}); !errors.Is(err, ErrUnsupportedTimestamp) {
+	if _, err := f.ListOffset(ListOffsetRequest{TP: at, Timestamp: -7, ReplicaID: -1, CurrentLeaderEpoch: -1}); !errors.Is(err, ErrUnsupportedTimestamp) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

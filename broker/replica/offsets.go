@@ -67,9 +67,9 @@ func (r *Replica) listOffset(ts, limit int64, epoch int32, unsure error) (ListOf
 	case ts == TimestampEarliest, ts == TimestampEarliestLocal:
 		start := r.log.StartOffset()
 		return ListOffsetResult{Timestamp: -1, Offset: start, LeaderEpoch: r.epochAt(start, epoch)}, nil
-	case ts == TimestampLatestTiered:
+	case ts == TimestampLatestTiered, ts == TimestampPendingUpload:
 		return none, nil
-	case ts < TimestampLatestTiered:
+	case ts < TimestampPendingUpload:
 		return none, ErrUnsupportedTimestamp
 	}
 	t, found, err := r.lookUp(ts, limit)

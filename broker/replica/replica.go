@@ -194,7 +194,7 @@ func (r *Replica) apply(eff Effects, w *woken) {
 
 func (r *Replica) releaseAppends(hw int64, w *woken) {
 	var err error
-	if r.core.InSync() < r.cfg.Load().MinISR {
+	if r.core.InSync() < r.minISR() {
 		err = ErrNotEnoughReplicasAfterAppend
 	}
 	n := 0
@@ -203,6 +203,12 @@ func (r *Replica) releaseAppends(hw int64, w *woken) {
 		n++
 	}
 	r.appends = slices.Delete(r.appends, 0, n)
+}
+
+// minISR is how many replicas must be in sync for acks=all: never more than
+// there are, so that min.insync.replicas does not close a topic for good.
+func (r *Replica) minISR() int {
+	return min(r.cfg.Load().MinISR, len(r.core.Replicas()))
 }
 
 // append puts checked batches into the log and moves the high watermark. With
@@ -214,7 +220,7 @@ func (r *Replica) append(p *commitlog.Prepared, e *AppendEntry, acks int16, wait
 	if err := r.view.Load().leading(e.epoch()); err != nil {
 		return info, false, err
 	}
-	if acks == AcksAll && r.core.InSync() < r.cfg.Load().MinISR {
+	if acks == AcksAll && r.core.InSync() < r.minISR() {
 		return info, false, ErrNotEnoughReplicas
 	}
 	info, err = r.log.AppendPrepared(p, r.core.LeaderEpoch())

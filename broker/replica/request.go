@@ -171,6 +171,7 @@ const (
 	TimestampMax           int64 = -3
 	TimestampEarliestLocal int64 = -4
 	TimestampLatestTiered  int64 = -5
+	TimestampPendingUpload int64 = -6 // the earliest record that tiered storage still lacks
 )
 
 // ListOffsetResult answers a ListOffsetRequest. Timestamp, Offset and

@@ -341,7 +341,7 @@ func TestBadFrames(t *testing.T) {
 		"unknown key":           rawFrame(999, 0, 1, ""),
 		"negative key":          rawFrame(-1, 0, 1, ""),
 		"unknown version":       rawFrame(wire.Heartbeat, 99, 1, ""),
-		"negative version":      rawFrame(wire.ApiVersions, -1, 1, ""),
+		"negative version":      rawFrame(wire.Heartbeat, -1, 1, ""),
 		"ApiVersions, no tags":  rawFrame(wire.ApiVersions, 99, 1, ""),
 		"ApiVersions, bad tags": rawFrame(wire.ApiVersions, 99, 1, "\x01\x00\x09"),
 		"header cut":            {0, 0, 0, 10, 0, 12, 0, 0, 0, 0, 0, 1, 0, 9},

@@ -38,7 +38,7 @@ func (p *HeaderParser) Parse(frame []byte) (RequestHeader, []byte, error) {
 		return h, nil, fmt.Errorf("%w: key %d", ErrUnsupportedVersion, h.Key)
 	}
 	supported := a.Supports(h.Version)
-	if !supported && (h.Key != ApiVersions || !a.IsFlexible(h.Version)) {
+	if !supported && h.Key != ApiVersions {
 		return h, nil, fmt.Errorf("%w: %s version %d", ErrUnsupportedVersion, a.Name, h.Version)
 	}
 	r := reader{b: frame[8:]}

@@ -34,7 +34,7 @@ func TestHeader(t *testing.T) {
 		{"short", []byte("1234567"), ErrMalformed, "", false, ""},
 		{"ApiVersions 99", at(ApiVersions, 99, "\x00\x01c\x00"), ErrUnsupportedVersion, "c", true, ""},
 		{"ApiVersions 99 without tags", at(ApiVersions, 99, "\x00\x01c"), ErrMalformed, "", false, ""},
-		{"ApiVersions -1", at(ApiVersions, -1, "\x00\x01c\x00"), ErrUnsupportedVersion, "", false, ""},
+		{"ApiVersions -1", at(ApiVersions, -1, "\x00\x01c\x00"), ErrUnsupportedVersion, "c", true, "\x00"},
 		{"Heartbeat 99", at(Heartbeat, 99, "\x00\x01c\x00"), ErrUnsupportedVersion, "", false, ""},
 		{"key 17", at(17, 0, "\x00\x01c"), ErrUnsupportedVersion, "", false, ""},
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,10 +20,12 @@ import (
 )
 
 const (
-	clientID     = "leat"
-	dialTimeout  = 5 * time.Second
-	fetchWait    = 500 * time.Millisecond
-	askRoundTrip = 2 * time.Second // for completion: better silent than slow
+	clientID    = "leat"
+	dialTimeout = 5 * time.Second
+	fetchWait   = 500 * time.Millisecond
+	// Three heartbeats may be lost before a member counts as gone.
+	heartbeatsInSession = 3
+	askRoundTrip        = 2 * time.Second // for completion: better silent than slow
 )
 
 // withClient connects, runs work within the command's context and closes. The
@@ -74,7 +77,7 @@ func (a *App) newClient(opts ...kgo.Opt) (*kgo.Client, error) {
 func (a *App) greet(ctx context.Context, cl *kgo.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	err := cl.Ping(ctx)
+	err := pingPatiently(ctx, cl)
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -85,6 +88,27 @@ func (a *App) greet(ctx context.Context, cl *kgo.Client) error {
 	return &cliError{
 		code: exitUnreachable, err: err, next: next,
 		text: fmt.Sprintf("cannot reach a broker at %s: %s", a.bootstrap, rootCause(err)),
+	}
+}
+
+// A broker that a script started the moment before is not listening yet: for
+// this long, a refused connection is tried again.
+const (
+	startPatience = time.Second
+	startPause    = 50 * time.Millisecond
+)
+
+func pingPatiently(ctx context.Context, cl *kgo.Client) error {
+	for started := time.Now(); ; {
+		err := cl.Ping(ctx)
+		if !errors.Is(err, syscall.ECONNREFUSED) || time.Since(started) > startPatience {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(startPause):
+		}
 	}
 }
 
@@ -176,7 +200,12 @@ func clientProperty(config *client.Config, key, value string) ([]kgo.Opt, error)
 	case "fetch.min.bytes":
 		return number(func(n int) kgo.Opt { return kgo.FetchMinBytes(int32(n)) })
 	case "session.timeout.ms":
-		return millis(func(d time.Duration) kgo.Opt { return kgo.SessionTimeout(d) })
+		heartbeat, err := millis(func(d time.Duration) kgo.Opt { return kgo.HeartbeatInterval(d / heartbeatsInSession) })
+		if err != nil {
+			return nil, err
+		}
+		session, err := millis(func(d time.Duration) kgo.Opt { return kgo.SessionTimeout(d) })
+		return append(session, heartbeat...), err
 	case "isolation.level":
 		return isolationOption(value)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/leatstream/leat/cmd/internal/admin"
 	"github.com/leatstream/leat/cmd/internal/conf"
 	"github.com/leatstream/leat/cmd/internal/ops"
 	"github.com/leatstream/leat/cmd/internal/output"
@@ -38,16 +39,7 @@ type plugin struct {
 }
 
 // connectorState is a line of the list of running connectors.
-type connectorState struct {
-	Connector string `json:"connector" col:"CONNECTOR,name"`
-	Type      string `json:"type" col:"TYPE"`
-	State     string `json:"state" col:"STATE"`
-	Tasks     int    `json:"tasks" col:"TASKS"`
-	Running   int    `json:"running" col:"RUNNING"`
-	Failed    int    `json:"failed" col:"FAILED"`
-	WorkerID  string `json:"worker_id" col:"WORKER"`
-	Trace     string `json:"trace" col:"WHY,wide"`
-}
+type connectorState = admin.Connector
 
 func newConnectorListCmd(a *App) *cobra.Command {
 	var worker string

@@ -12,9 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/leatstream/leat/broker/client"
+	"github.com/leatstream/leat/cmd/internal/console"
 	"github.com/leatstream/leat/cmd/internal/demo"
 	"github.com/leatstream/leat/cmd/internal/ops"
 	"github.com/leatstream/leat/cmd/internal/output"
+	"github.com/leatstream/leat/connect/herder"
 )
 
 type demoFlags struct {
@@ -68,7 +71,7 @@ func (a *App) demo(cmd *cobra.Command, f demoFlags, started time.Time) error {
 	config := demo.Config{
 		Version: version, DataDir: f.dataDir, Keep: f.keep, Port: f.port, Rate: f.rate, For: f.runFor, Tail: f.tail, Window: f.window,
 		Started: started, Screen: a.Err, Live: isTerminal(a.Err) && a.color(a.Err), Log: a.demoLog(), Registry: reg, Gatherer: reg,
-		Connectors: pipelineConnectors,
+		Connectors: pipelineConnectors, Console: demoConsole,
 	}
 	if !f.noOpen && isTerminal(a.Out) {
 		config.Opened = openBrowser
@@ -85,6 +88,43 @@ func (a *App) demo(cmd *cobra.Command, f demoFlags, started time.Time) error {
 		err = errors.Join(err, a.printSummary(summary))
 	}
 	return err
+}
+
+// demoConsole is the console over the parts of a demo.
+func demoConsole(parts demo.Parts) (demo.Console, error) {
+	config := console.Config{
+		Bootstrap: parts.Bootstrap, Client: parts.Client, Files: parts.Files, Log: parts.Log,
+		Connectors: func() []console.Connector { return consoleConnectors(parts.Connectors) },
+	}
+	for _, p := range parts.Pipelines {
+		config.Pipelines = append(config.Pipelines, console.Pipeline{App: p.App, Text: p.Text})
+	}
+	return console.New(config)
+}
+
+// consoleConnectors adds to each state the topic and what has been moved.
+func consoleConnectors(h *herder.Standalone) []console.Connector {
+	list := h.List()
+	states := statesOf(list)
+	out := make([]console.Connector, len(list))
+	for i, status := range list {
+		out[i].Connector = states[i]
+		if info, err := h.Info(status.Name); err == nil {
+			out[i].Topics = connectorTopics(info.Config)
+		}
+		for _, task := range status.Tasks {
+			out[i].Records += task.Stats.Written
+		}
+	}
+	return out
+}
+
+// connectorTopics are the topics that a configuration names.
+func connectorTopics(config map[string]string) []string {
+	if topic := config["topic"]; topic != "" {
+		return []string{topic}
+	}
+	return client.Addresses(config["topics"]) // the same list of words and commas
 }
 
 func (a *App) printSummary(s demo.Summary) error {

@@ -98,7 +98,8 @@ func (a *App) classify(err error) (code int, next string) {
 		{exitNotFound, "leat topic list -b " + a.bootstrap, []error{kerr.UnknownTopicOrPartition, kerr.UnknownTopicID}},
 		{exitNotFound, "leat group list -b " + a.bootstrap, []error{kerr.GroupIDNotFound}},
 		{exitNotFound, "", []error{admin.ErrNotFound, fs.ErrNotExist}},
-		{exitConflict, "", []error{kerr.TopicAlreadyExists, kerr.NonEmptyGroup, fs.ErrExist, syscall.EADDRINUSE}},
+		{exitConflict, "leat topic list -b " + a.bootstrap, []error{kerr.TopicAlreadyExists}},
+		{exitConflict, "", []error{kerr.NonEmptyGroup, fs.ErrExist, syscall.EADDRINUSE}},
 		{exitUnauthorised, "", []error{
 			kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed,
 			kerr.TransactionalIDAuthorizationFailed, kerr.SaslAuthenticationFailed, fs.ErrPermission,

@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/leatstream/leat/broker/client"
+	"github.com/leatstream/leat/cmd/internal/ops"
 	"github.com/leatstream/leat/cmd/internal/output"
 	"github.com/leatstream/leat/connect/herder"
 	"github.com/leatstream/leat/connectors/all"
@@ -75,9 +80,9 @@ func paramFlag(cmd *cobra.Command, params *[]string) *cobra.Command {
 
 // readyPipeline is a row of leat pipeline list.
 type readyPipeline struct {
-	Name    string `json:"name"`
-	Sources string `json:"sources"`
-	Sinks   string `json:"sinks"`
+	Name    string   `json:"name" col:"PIPELINE,name"`
+	Sources []string `json:"sources" col:"SOURCES"` // topics
+	Sinks   []string `json:"sinks" col:"SINKS"`     // topics
 }
 
 func newPipelineListCmd(a *App) *cobra.Command {
@@ -101,44 +106,57 @@ func newPipelineListCmd(a *App) *cobra.Command {
 	})
 }
 
-func topicsOf(plan *pipelines.Plan, role pipelines.Role) string {
-	var names []string
+func topicsOf(plan *pipelines.Plan, role pipelines.Role) []string {
+	names := []string{}
 	for _, t := range plan.Topics {
 		if t.Role == role {
 			names = append(names, t.Name)
 		}
 	}
-	return strings.Join(names, " ")
+	return names
+}
+
+// onDocuments is a command that reads pipelines, one or more, with their
+// params. It needs no broker.
+func (a *App) onDocuments(cmd *cobra.Command, work func([]document, pipelines.Options) error) *cobra.Command {
+	var params []string
+	cmd.Args = cobra.MinimumNArgs(1)
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		docs, err := readDocuments(args)
+		if err != nil {
+			return err
+		}
+		opts, err := a.documentOptions(params)
+		if err != nil {
+			return err
+		}
+		return work(docs, opts)
+	}
+	return paramFlag(a.formatFlag(cmd), &params)
 }
 
 func newPipelineLintCmd(a *App) *cobra.Command {
-	var params []string
-	return paramFlag(a.formatFlag(&cobra.Command{
-		Use: "lint FILE…", Short: "List everything that is wrong with pipelines", Args: cobra.MinimumNArgs(1),
+	return a.onDocuments(&cobra.Command{
+		Use: "lint FILE…", Short: "List everything that is wrong with pipelines",
 		Example: "  leat pipeline lint my.yaml\n  leat pipeline lint pipelines/*/pipeline.yaml --format json",
-		RunE: func(_ *cobra.Command, args []string) error {
-			docs, err := readDocuments(args)
-			if err != nil {
-				return err
-			}
-			opts, err := a.documentOptions(params)
-			if err != nil {
-				return err
-			}
-			problems := []pipelines.Problem{}
-			for _, d := range docs {
-				problems = append(problems, pipelines.Lint(d.name, d.text, opts)...)
-			}
-			if err := a.printProblems(problems); err != nil {
-				return err
-			}
-			return lintResult(problems, len(docs), a)
-		},
-	}), &params)
+	}, func(docs []document, opts pipelines.Options) error {
+		problems := []pipelines.Problem{}
+		for _, d := range docs {
+			problems = append(problems, pipelines.Lint(d.name, d.text, opts)...)
+		}
+		if err := a.printProblems(problems); err != nil {
+			return err
+		}
+		return a.lintResult(problems, len(docs))
+	})
 }
 
+// plain reports whether a command that has a text of its own for tables
+// prints that.
+func (a *App) plain() bool { return a.format == output.Table || a.format == output.Wide }
+
 func (a *App) printProblems(problems []pipelines.Problem) error {
-	if a.format != output.Table {
+	if !a.plain() {
 		return output.List(a.printer(), problems)
 	}
 	for _, p := range problems {
@@ -150,7 +168,7 @@ func (a *App) printProblems(problems []pipelines.Problem) error {
 }
 
 // lintResult is exit code 2 if a problem is an error.
-func lintResult(problems []pipelines.Problem, documents int, a *App) error {
+func (a *App) lintResult(problems []pipelines.Problem, documents int) error {
 	wrong := 0
 	for _, p := range problems {
 		if p.Severity == pipelines.Error {
@@ -158,41 +176,45 @@ func lintResult(problems []pipelines.Problem, documents int, a *App) error {
 		}
 	}
 	if wrong > 0 {
-		return &cliError{code: exitUsage, text: fmt.Sprintf("%d problems in %d pipelines", wrong, documents), err: pipelines.ErrInvalid}
+		text := fmt.Sprintf("%s in %s", counted(wrong, "problem"), counted(documents, "pipeline"))
+		return &cliError{code: exitUsage, text: text, err: pipelines.ErrInvalid}
 	}
-	if a.format == output.Table {
-		fmt.Fprintf(a.Err, "%d pipelines are fine\n", documents)
+	if a.plain() {
+		verb := "is"
+		if documents != 1 {
+			verb = "are"
+		}
+		fmt.Fprintf(a.Err, "%s %s fine\n", counted(documents, "pipeline"), verb)
 	}
 	return nil
 }
 
+// counted is a number with its noun: 1 problem, 2 problems.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
 func newPipelineTestCmd(a *App) *cobra.Command {
-	var params []string
-	return paramFlag(a.formatFlag(&cobra.Command{
-		Use: "test FILE…", Short: "Run the tests of pipelines, without a broker", Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			docs, err := readDocuments(args)
-			if err != nil {
-				return err
-			}
-			opts, err := a.documentOptions(params)
-			if err != nil {
-				return err
-			}
-			results := []pipelines.TestResult{}
-			for _, d := range docs {
-				more, problems := pipelines.Test(d.name, d.text, opts)
-				if problems.Err() != nil {
-					if err := a.printProblems(problems); err != nil {
-						return err
-					}
-					return lintResult(problems, 1, a)
+	return a.onDocuments(&cobra.Command{
+		Use: "test FILE…", Short: "Run the tests of pipelines, without a broker",
+		Example: "  leat pipeline test my.yaml\n  leat pipeline test activity-per-minute --format json",
+	}, func(docs []document, opts pipelines.Options) error {
+		results := []pipelines.TestResult{}
+		for _, d := range docs {
+			more, problems := pipelines.Test(d.name, d.text, opts)
+			if problems.Err() != nil {
+				if err := a.printProblems(problems); err != nil {
+					return err
 				}
-				results = append(results, more...)
+				return a.lintResult(problems, 1)
 			}
-			return a.printTests(results)
-		},
-	}), &params)
+			results = append(results, more...)
+		}
+		return a.printTests(results)
+	})
 }
 
 func (a *App) printTests(results []pipelines.TestResult) error {
@@ -202,24 +224,32 @@ func (a *App) printTests(results []pipelines.TestResult) error {
 			failed++
 		}
 	}
-	if a.format != output.Table {
+	if !a.plain() {
 		if err := output.List(a.printer(), results); err != nil {
 			return err
 		}
-	} else {
-		for _, r := range results {
-			mark := "ok  "
-			if !r.Passed {
-				mark = "FAIL"
-			}
-			fmt.Fprintf(a.Out, "%s %s:%d %s\n", mark, r.File, r.Line, r.Name)
-			for _, f := range r.Failures {
-				fmt.Fprintf(a.Out, "     %s\n", strings.ReplaceAll(f, "\n", "\n     "))
-			}
-		}
+	} else if err := writeTests(a.Out, results); err != nil {
+		return err
 	}
 	if failed > 0 {
 		return &cliError{code: exitFailed, text: fmt.Sprintf("%d of %d tests failed", failed, len(results)), err: pipelines.ErrTests}
+	}
+	return nil
+}
+
+func writeTests(w io.Writer, results []pipelines.TestResult) error {
+	for _, r := range results {
+		mark := "ok  "
+		if !r.Passed {
+			mark = "FAIL"
+		}
+		text := fmt.Sprintf("%s %s:%d %s\n", mark, r.File, r.Line, r.Name)
+		for _, f := range r.Failures {
+			text += "     " + strings.ReplaceAll(f, "\n", "\n     ") + "\n"
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -265,7 +295,7 @@ func (a *App) loadPlan(name string, params []string) (*pipelines.Plan, error) {
 		fmt.Fprintln(a.Err, p)
 	}
 	if plan == nil {
-		return nil, lintResult(problems, 1, a)
+		return nil, a.lintResult(problems, 1)
 	}
 	return plan, nil
 }
@@ -289,15 +319,19 @@ func drawPlan(plan *pipelines.Plan, as string) (string, error) {
 	}
 }
 
+// pipelineStop bounds an orderly stop: the last commit, and the end of files.
+const pipelineStop = time.Minute
+
 func newPipelineRunCmd(a *App) *cobra.Command {
 	var params []string
 	var stateDir string
 	cmd := paramFlag(&cobra.Command{
-		Use: "run FILE…", Short: "Run pipelines until they are interrupted", Args: cobra.MinimumNArgs(1),
+		Use: "run FILE…", Short: "Run pipelines until they are interrupted",
+		Args: cobra.MinimumNArgs(1), Annotations: map[string]string{ownSignals: ""},
 		Example: "  leat pipeline run activity-per-minute -b localhost:9092 --param out=./out",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var apps []*pipelines.App
-			opts, err := client.Config{Brokers: client.Addresses(a.bootstrap), ClientID: clientID}.Options()
+			opts, session, err := a.runOptions()
 			if err != nil {
 				return err
 			}
@@ -307,7 +341,7 @@ func newPipelineRunCmd(a *App) *cobra.Command {
 					return err
 				}
 				app, err := pipelines.New(plan, pipelines.Config{
-					Client: opts, StateDir: stateDir, Logger: a.logger(),
+					Client: opts, StateDir: stateDir, SessionTimeout: session, Logger: a.logger(),
 					Connectors: pipelineConnectors(herder.Config{Client: opts, Logger: a.logger()}),
 				})
 				if err != nil {
@@ -321,11 +355,36 @@ func newPipelineRunCmd(a *App) *cobra.Command {
 			for _, app := range apps {
 				fmt.Fprintf(a.Err, "pipeline %s runs; Ctrl-C stops it\n", app.Plan().Name)
 			}
-			return runPipelines(cmd.Context(), apps)
+			signals, release := ops.Notify()
+			defer release()
+			stop := ops.Stop{Signals: signals, Deadline: pipelineStop, Dump: a.Err, Log: a.logger()}
+			return ops.Supervise(cmd.Context(), stop, func(ctx context.Context) error { return runPipelines(ctx, apps) })
 		},
 	}, &params)
 	cmd.Flags().StringVar(&stateDir, "state-dir", filepath.Join(".", "leat-state"), "folder of the stores; empty keeps them in memory")
 	return cmd
+}
+
+// runOptions are the options of every client of a pipeline, those of -X
+// included, and the session timeout of its group, 0 for the usual one.
+func (a *App) runOptions() ([]kgo.Opt, time.Duration, error) {
+	config := client.Config{Brokers: client.Addresses(a.bootstrap), ClientID: clientID}
+	own, err := a.clientProperties(&config)
+	if err != nil {
+		return nil, 0, err
+	}
+	opts, err := config.Options()
+	if err != nil {
+		return nil, 0, err
+	}
+	var session time.Duration
+	for _, property := range a.properties {
+		if millis, ok := strings.CutPrefix(property, "session.timeout.ms="); ok {
+			n, _ := strconv.ParseInt(millis, 10, 32) // a number: it has been read before
+			session = time.Duration(n) * time.Millisecond
+		}
+	}
+	return append(opts, own...), session, nil
 }
 
 // greetCluster fails early, and names the cluster, if it cannot be reached.

@@ -129,13 +129,14 @@ func (a *App) globalFlags(root *cobra.Command) {
 const ownSignals = "own-signals"
 
 // stopOnInterrupt cancels the command's context at the first SIGINT or SIGTERM;
-// a second one then ends the process in the usual way.
+// a second one then ends the process in the usual way, unless it is an echo of
+// the first.
 func (a *App) stopOnInterrupt(cmd *cobra.Command) {
 	if _, own := cmd.Annotations[ownSignals]; own {
 		return
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(ops.Echo, stop) })
 	a.release = stop
 	cmd.SetContext(ctx)
 }

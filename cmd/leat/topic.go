@@ -177,7 +177,7 @@ func (a *App) createTopics(ctx context.Context, cl *kadm.Client, f createFlags, 
 		switch {
 		case r.Err == nil:
 		case f.ifNotExists && errors.Is(r.Err, kerr.TopicAlreadyExists):
-			change = topicChange{Topic: name, Status: "exists", Partitions: -1, ReplicationFactor: -1}
+			change = existingTopic(ctx, cl, name)
 		default:
 			failures = append(failures, withMessage("create topic "+name, r.Err, r.ErrMessage))
 			continue
@@ -187,12 +187,34 @@ func (a *App) createTopics(ctx context.Context, cl *kadm.Client, f createFlags, 
 	return a.printChanges(changes, failures)
 }
 
-// withMessage prefers the broker's own words where it sent some.
+// existingTopic is the row of a topic that was there before; -1 where the
+// cluster does not tell.
+func existingTopic(ctx context.Context, cl *kadm.Client, name string) topicChange {
+	change := topicChange{Topic: name, Status: "exists", Partitions: -1, ReplicationFactor: -1}
+	if details, err := cl.ListTopicsWithInternal(ctx, name); err == nil && details[name].Err == nil {
+		change.Partitions = int32(len(details[name].Partitions))
+		change.ReplicationFactor = int16(details[name].Partitions.NumReplicas())
+	}
+	return change
+}
+
+// worded is an error of a broker in the broker's own words.
+type worded struct {
+	text string
+	err  error
+}
+
+func (e *worded) Error() string { return e.text }
+func (e *worded) Unwrap() error { return e.err }
+
+// withMessage prefers the broker's own words where it sent some; the name of
+// the error, which the world searches for, follows.
 func withMessage(what string, err error, message string) error {
-	if message == "" {
+	coded, ok := errors.AsType[*kerr.Error](err)
+	if message == "" || !ok {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	return fmt.Errorf("%s: %s (%w)", what, strings.TrimSuffix(message, "."), err)
+	return &worded{fmt.Sprintf("%s: %s (%s)", what, strings.TrimSuffix(message, "."), coded.Message), err}
 }
 
 func (a *App) printChanges(changes []topicChange, failures []error) error {

@@ -129,11 +129,25 @@ func (h *Standalone) build(props map[string]string) (*runningConnector, error) {
 		return nil, fmt.Errorf("connector %s: %w", name, err)
 	}
 	if plugin.Config != nil {
-		if _, err := plugin.Config().Parse(props); err != nil {
+		def := plugin.Config()
+		if _, err := def.Parse(props); err != nil {
 			return nil, fmt.Errorf("connector %s: %w", name, err)
+		}
+		for _, key := range unknownKeys(def, props) {
+			h.cfg.Logger.Warn("no such setting, ignored", "connector", name, "key", key)
 		}
 	}
 	return newConnector(h, name, v.Int("tasks.max"), plugin, maps.Clone(props)), nil
+}
+
+// unknownKeys lists the settings that neither the plugin nor the worker reads:
+// most likely mistyped ones.
+func unknownKeys(plugin *config.Def, props map[string]string) []string {
+	others := config.New(config.Key{Name: "topics"}, config.Key{Name: "topics.regex"}).
+		With(ConnectorDef().Keys()...).With(worker.ErrorDef().Keys()...)
+	unknown := plugin.Unknown(props, "key.converter", "value.converter", "header.converter", "transforms", "predicates",
+		"consumer.override.", "producer.override.", "admin.override.")
+	return slices.DeleteFunc(unknown, func(key string) bool { _, ok := others.Lookup(key); return ok })
 }
 
 // FindPlugin finds a connector plugin by its name or one of its aliases.

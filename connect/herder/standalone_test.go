@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,5 +135,26 @@ func TestSourceToSinkOverRestarts(t *testing.T) {
 		if n != 1 {
 			t.Fatalf("event %s is in %d rows", id, n)
 		}
+	}
+}
+
+// A mistyped setting is named once, and none that something reads.
+func TestUnknownSettingsAreNamed(t *testing.T) {
+	var log strings.Builder
+	_, err := herder.NewStandalone(herder.Config{
+		Worker: map[string]string{"offset.storage.file.filename": filepath.Join(t.TempDir(), "offsets")},
+		Connectors: []map[string]string{{
+			"name": "lake", "connector.class": "parquet", "topics": "t", "path": t.TempDir(), "flush.sise": "3", "tasks.max": "2",
+			"errors.tolerance": "all", "key.converter": "string", "value.converter.schemas.enable": "false", "consumer.override.client.id": "x",
+			"transforms": "drop", "transforms.drop.type": "Filter",
+		}},
+		Plugins: []connect.Plugin{parquet.Plugin()},
+		Logger:  slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(log.String(), "\n"); got != 1 || !strings.Contains(log.String(), "connector=lake key=flush.sise") {
+		t.Errorf("log:\n%s", &log)
 	}
 }

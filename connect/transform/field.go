@@ -252,18 +252,26 @@ type ExtractField struct {
 	field string
 }
 
-// Config implements connect.Transform.
-func (*ExtractField) Config() *config.Def {
-	return config.New(config.Key{Name: "field", Type: config.String, Required: true, Check: config.NonEmpty, Importance: config.Medium, Doc: "Field to extract."})
+// fieldDef declares the one setting of a transform of one field.
+func fieldDef(doc string) *config.Def {
+	return config.New(config.Key{Name: "field", Type: config.String, Required: true, Check: config.NonEmpty, Importance: config.Medium, Doc: doc})
 }
+
+// readField reads into field what fieldDef declares.
+func readField(def *config.Def, props map[string]string, field *string) error {
+	v, err := def.Parse(props)
+	if err == nil {
+		*field = v.String("field")
+	}
+	return err
+}
+
+// Config implements connect.Transform.
+func (*ExtractField) Config() *config.Def { return fieldDef("Field to extract.") }
 
 // Configure implements connect.Transform.
 func (t *ExtractField) Configure(props map[string]string) error {
-	v, err := t.Config().Parse(props)
-	if err == nil {
-		t.field = v.String("field")
-	}
-	return err
+	return readField(t.Config(), props, &t.field)
 }
 
 // Apply implements connect.Transform.
@@ -293,17 +301,11 @@ type HoistField struct {
 }
 
 // Config implements connect.Transform.
-func (*HoistField) Config() *config.Def {
-	return config.New(config.Key{Name: "field", Type: config.String, Required: true, Check: config.NonEmpty, Importance: config.Medium, Doc: "Name of the field."})
-}
+func (*HoistField) Config() *config.Def { return fieldDef("Name of the field.") }
 
 // Configure implements connect.Transform.
 func (t *HoistField) Configure(props map[string]string) error {
-	v, err := t.Config().Parse(props)
-	if err == nil {
-		t.field = v.String("field")
-	}
-	return err
+	return readField(t.Config(), props, &t.field)
 }
 
 // Apply implements connect.Transform.

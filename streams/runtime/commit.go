@@ -46,12 +46,7 @@ func (t *thread) commit(ctx context.Context) error {
 	if err := t.flush(ctx); err != nil {
 		return err
 	}
-	for _, p := range pending {
-		if err := t.produceChanges(p); err != nil {
-			return err
-		}
-	}
-	if err := t.flush(ctx); err != nil {
+	if err := t.changes(ctx, pending); err != nil {
 		return err
 	}
 	for _, p := range pending {
@@ -77,18 +72,43 @@ func (t *thread) flush(ctx context.Context) error {
 	return t.failed()
 }
 
-func (t *thread) produceChanges(p *pendingCommit) error {
-	changes, err := p.r.task.Changes(time.Now().UnixMilli())
-	if err != nil {
-		return err
+// changes writes what the stores hold to their changelogs. With several stores
+// in a task the clocks follow when the rest is durable: a clock says that
+// results were emitted, maybe into the store beside. Within one changelog the
+// order of its records is enough.
+func (t *thread) changes(ctx context.Context, pending []*pendingCommit) error {
+	var clocks []func()
+	several := false
+	for _, p := range pending {
+		changes, err := p.r.task.Changes(time.Now().UnixMilli())
+		if err != nil {
+			return err
+		}
+		for _, o := range changes {
+			several = several || o.Store != changes[0].Store
+			if o.Clock {
+				clocks = append(clocks, func() { t.produceChange(p, o) })
+			} else {
+				t.produceChange(p, o)
+			}
+		}
 	}
-	for _, o := range changes {
-		rec := t.record(o)
-		p.changes = append(p.changes, rec)
-		p.stores = append(p.stores, o.Store)
-		t.client.Produce(t.ctx, rec, t.produced)
+	if several && len(clocks) > 0 {
+		if err := t.flush(ctx); err != nil {
+			return err
+		}
 	}
-	return t.failed()
+	for _, produce := range clocks {
+		produce()
+	}
+	return t.flush(ctx)
+}
+
+func (t *thread) produceChange(p *pendingCommit, o task.Output) {
+	rec := t.record(o)
+	p.changes = append(p.changes, rec)
+	p.stores = append(p.stores, o.Store)
+	t.client.Produce(t.ctx, rec, t.produced)
 }
 
 // apply moves the changes, which are in their changelogs now, into the stores.

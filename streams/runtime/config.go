@@ -43,8 +43,9 @@ type Config struct {
 	// MaxQueued is the number of records of one input partition that may
 	// wait before fetching it pauses; 8192.
 	MaxQueued int
-	// MaxWait is how long a task with several inputs waits for one that is
-	// known to have more records; 1 s.
+	// MaxWait is how long a task waits for another input of its own, or for a
+	// task of the same sub-topology in the thread, that is behind in event time
+	// and known to have more records; 1 s.
 	MaxWait time.Duration
 	// PollWait is how long a poll waits for records, and so the granularity of
 	// punctuations and idle policies; 100 ms.
@@ -53,6 +54,12 @@ type Config struct {
 	TopicWait time.Duration
 	// SessionTimeout is that of the consumer group; 45 s as kgo.
 	SessionTimeout time.Duration
+	// InstanceID makes the threads static members of the group, of the names
+	// InstanceID-0, InstanceID-1 and so on: a process that starts again within
+	// SessionTimeout, after whatever end, has its tasks back at once; nobody
+	// takes them meanwhile. No two processes may share one. Empty makes them
+	// dynamic members, which leave the group at an orderly end.
+	InstanceID string
 	// ShutdownTimeout bounds the last commit; 20 s.
 	ShutdownTimeout time.Duration
 	// Replication is the factor of internal topics; -1, the broker's default.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/leatstream/leat/streams/processor"
@@ -17,7 +19,7 @@ import (
 // assigned makes the tasks of newly assigned partitions and has their stores
 // restored. It runs on the client's goroutine.
 func (t *thread) assigned(ctx context.Context, cl *kgo.Client, parts map[string][]int32) {
-	committed := t.committed(ctx)
+	at := t.offsets(ctx, parts)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closing {
@@ -29,7 +31,7 @@ func (t *thread) assigned(ctx context.Context, cl *kgo.Client, parts map[string]
 			if !ok || t.tasks[id] != nil {
 				continue
 			}
-			if err := t.addTask(id, committed); err != nil {
+			if err := t.addTask(id, at); err != nil {
 				t.fail(err)
 				return
 			}
@@ -38,7 +40,7 @@ func (t *thread) assigned(ctx context.Context, cl *kgo.Client, parts map[string]
 	t.app.settle()
 }
 
-func (t *thread) addTask(id processor.TaskID, committed kadm.OffsetResponses) error {
+func (t *thread) addTask(id processor.TaskID, at offsets) error {
 	stores, err := t.app.openStores(t.user, id, t.cache)
 	if err != nil {
 		return err
@@ -56,10 +58,10 @@ func (t *thread) addTask(id processor.TaskID, committed kadm.OffsetResponses) er
 		return errors.Join(err, stores.Close(false))
 	}
 	for _, topic := range r.topics {
-		in := &input{next: -1, end: -1, paused: true}
-		if o, ok := committed.Lookup(topic, id.Partition); ok && o.Err == nil && o.At >= 0 {
-			in.next = o.At
-			r.task.SetPartitionTime(topic, o.Metadata)
+		in := at.input(topic, id.Partition)
+		r.task.SetPartitionTime(topic, at.metadata(topic, id.Partition))
+		if err := r.task.Enqueue(topic, nil, !in.caughtUp()); err != nil {
+			return errors.Join(err, stores.Close(false))
 		}
 		r.inputs[topic] = in
 		t.client.PauseFetchPartitions(map[string][]int32{topic: {id.Partition}})
@@ -96,16 +98,53 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// committed reads the group's offsets. It only refines the tasks' start, so
-// that its failure is not one.
-func (t *thread) committed(ctx context.Context) kadm.OffsetResponses {
+// offsets are where inputs begin and end, and how far the group has come.
+type offsets struct {
+	committed    kadm.OffsetResponses
+	starts, ends kadm.ListedOffsets
+}
+
+// offsets reads those of newly assigned partitions. They only refine the
+// tasks' start, so that a failure is not one.
+func (t *thread) offsets(ctx context.Context, parts map[string][]int32) (o offsets) {
+	if len(parts) == 0 {
+		return o
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	offsets, err := t.adm.FetchOffsets(ctx, t.app.cfg.App)
-	if err != nil {
-		t.log.Warn("committed offsets cannot be read", "error", err)
+	topics := slices.Collect(maps.Keys(parts))
+	var err1, err2, err3 error
+	o.committed, err1 = t.adm.FetchOffsets(ctx, t.app.cfg.App)
+	o.starts, err2 = t.adm.ListStartOffsets(ctx, topics...)
+	o.ends, err3 = t.adm.ListEndOffsets(ctx, topics...)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.log.Warn("offsets of the input cannot be read", "error", err)
 	}
-	return offsets
+	return o
+}
+
+// input is a partition as it is before the first fetch.
+func (o offsets) input(topic string, p int32) *input {
+	in := &input{next: -1, end: -1, paused: true}
+	if end, ok := o.ends.Lookup(topic, p); ok && end.Err == nil {
+		in.end = end.Offset
+	}
+	if start, ok := o.starts.Lookup(topic, p); ok && start.Err == nil {
+		in.next = start.Offset
+	}
+	if c, ok := o.committed.Lookup(topic, p); ok && c.Err == nil {
+		in.next = max(in.next, c.At)
+	}
+	return in
+}
+
+// metadata is what was committed with the offset.
+func (o offsets) metadata(topic string, p int32) string {
+	c, ok := o.committed.Lookup(topic, p)
+	if !ok || c.Err != nil {
+		return ""
+	}
+	return c.Metadata
 }
 
 // takeRestored starts the tasks whose stores are complete.

@@ -78,6 +78,7 @@ func produce(t *testing.T, addrs []string, topic string, n int, value func(i int
 // goes down at once and for good.
 type process struct {
 	app  *runtime.App
+	reg  *prometheus.Registry
 	stop context.CancelFunc
 	done chan error
 	dead atomic.Bool
@@ -87,7 +88,7 @@ type process struct {
 
 func start(t *testing.T, topo *topology.Topology, addrs []string, c runtime.Config) *process {
 	t.Helper()
-	p := &process{done: make(chan error, 1)}
+	p := &process{reg: prometheus.NewRegistry(), done: make(chan error, 1)}
 	c.Client = []kgo.Opt{kgo.SeedBrokers(addrs...), kgo.Dialer(p.dial), kgo.MetadataMinAge(50 * time.Millisecond)}
 	if c.Threads == 0 {
 		c.Threads = 1
@@ -99,9 +100,11 @@ func start(t *testing.T, topo *topology.Topology, addrs []string, c runtime.Conf
 	if c.SessionTimeout == 0 {
 		c.SessionTimeout = 1500 * time.Millisecond
 	}
-	c.ShutdownTimeout = 3 * time.Second
+	if c.ShutdownTimeout == 0 {
+		c.ShutdownTimeout = 3 * time.Second
+	}
 	var err error
-	if p.app, err = runtime.New(topo, c, testLog(), prometheus.NewRegistry()); err != nil {
+	if p.app, err = runtime.New(topo, c, testLog(), p.reg); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -44,6 +44,10 @@ type thread struct {
 	lastFlush  time.Time
 	closing    bool
 	slab       []kgo.Record // records for the producer, handed out one by one
+	feeds      map[int]bool // sub-topologies that write repartition topics
+	order      aligner
+	inLine     []*running // the tasks of the aligner's lanes
+	resume     time.Time  // when there is work even if no record comes; zero = never
 }
 
 // running is a task with what the runtime knows about it.
@@ -80,6 +84,7 @@ func newThread(ctx context.Context, a *App, id int, l *layout, cache *state.Cach
 		app: a, id: id, layout: l, cache: cache, adm: kadm.NewClient(admin),
 		log: a.log.With("thread", id), tasks: map[processor.TaskID]*running{},
 		ctx: context.WithoutCancel(ctx), user: ctx, lastCommit: time.Now(), lastFlush: time.Now(),
+		feeds: feeders(l.topo), order: aligner{slack: slack.Milliseconds(), maxWait: a.cfg.MaxWait.Milliseconds()},
 	}
 	var err error
 	if t.restore, err = newRestorer(a); err != nil {
@@ -98,7 +103,11 @@ func newThread(ctx context.Context, a *App, id int, l *layout, cache *state.Cach
 		kgo.RecordPartitioner(newPartitioner()),
 		kgo.AllowAutoTopicCreation(), // of output topics, where the broker permits it
 		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.KeepControlRecords(), // an input may end in a marker, which counts as progress
 	)
+	if a.cfg.InstanceID != "" {
+		opts = append(opts, kgo.InstanceID(fmt.Sprintf("%s-%d", a.cfg.InstanceID, id)))
+	}
 	if a.cfg.SessionTimeout > 0 {
 		opts = append(opts, kgo.SessionTimeout(a.cfg.SessionTimeout), kgo.HeartbeatInterval(a.cfg.SessionTimeout/3))
 	}
@@ -147,7 +156,7 @@ func linger(ctx context.Context, d time.Duration) (context.Context, context.Canc
 
 // turn is one round of the loop: poll, process, commit if it is time.
 func (t *thread) turn(ctx context.Context) error {
-	fetches := t.poll(ctx)
+	polled := t.poll(ctx)
 	defer t.client.AllowRebalance()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -157,8 +166,10 @@ func (t *thread) turn(ctx context.Context) error {
 	if err := t.takeRestored(); err != nil {
 		return err
 	}
-	if err := t.enqueue(fetches); err != nil {
-		return err
+	for _, fetches := range polled {
+		if err := t.enqueue(fetches); err != nil {
+			return err
+		}
 	}
 	if err := t.process(); err != nil {
 		return err
@@ -177,20 +188,36 @@ func (t *thread) turn(ctx context.Context) error {
 // that they start soon.
 const restoringWait = 10 * time.Millisecond
 
-func (t *thread) poll(ctx context.Context) kgo.Fetches {
+// maxPolls bounds the polls of one round.
+const maxPolls = 16
+
+// poll takes what has been fetched, all of it if it can: a task of which
+// nothing is queued while its records lie in the client would look caught up.
+func (t *thread) poll(ctx context.Context) []kgo.Fetches {
+	ctx, cancel := context.WithTimeout(ctx, t.pollWait())
+	defer cancel()
+	out := []kgo.Fetches{t.client.PollRecords(ctx, t.app.cfg.MaxPoll)}
+	for len(out) < maxPolls && out[len(out)-1].NumRecords() >= t.app.cfg.MaxPoll {
+		var now context.Context // none: only what is there
+		out = append(out, t.client.PollRecords(now, t.app.cfg.MaxPoll))
+	}
+	return out
+}
+
+// pollWait is how long a poll may wait for records.
+func (t *thread) pollWait() time.Duration {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	wait := t.app.cfg.PollWait
+	if !t.resume.IsZero() {
+		wait = min(wait, max(time.Until(t.resume), time.Millisecond))
+	}
 	for _, r := range t.tasks {
 		if !r.active.Load() {
 			wait = min(wait, restoringWait)
-		} else if r.task.Queued() > 0 {
-			wait = min(wait, time.Millisecond)
 		}
 	}
-	t.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	return t.client.PollRecords(ctx, t.app.cfg.MaxPoll)
+	return wait
 }
 
 // enqueue hands fetched records to their tasks.
@@ -239,7 +266,7 @@ func fatal(err error) bool {
 func inputs(records []*kgo.Record) []task.Input {
 	out := make([]task.Input, len(records))
 	for i, r := range records {
-		out[i] = task.Input{Offset: r.Offset, Time: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value}
+		out[i] = task.Input{Offset: r.Offset, Time: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value, Control: r.Attrs.IsControl()}
 		if len(r.Headers) > 0 {
 			headers := make([]processor.Header, len(r.Headers))
 			for j, h := range r.Headers {
@@ -249,38 +276,6 @@ func inputs(records []*kgo.Record) []task.Input {
 		}
 	}
 	return out
-}
-
-// maxTurn bounds the records one task processes before others have their turn.
-const maxTurn = 8192
-
-// process lets all tasks work off what they have.
-func (t *thread) process() error {
-	for _, r := range t.tasks {
-		if !r.active.Load() {
-			continue
-		}
-		now := time.Now().UnixMilli()
-		for n := 0; n < maxTurn; n++ {
-			ok, err := r.task.Process(now)
-			if err != nil {
-				return err
-			}
-			if r.task.Pending() >= 256 || !ok {
-				if err := t.send(r); err != nil {
-					return err
-				}
-			}
-			if !ok {
-				break
-			}
-		}
-		if err := t.send(r); err != nil {
-			return err
-		}
-		t.throttle(r)
-	}
-	return nil
 }
 
 // throttle stops fetching inputs of which too much waits, and starts again

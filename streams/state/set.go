@@ -40,6 +40,7 @@ type Set struct {
 type Change struct {
 	Key, Value []byte
 	Time       int64
+	Clock      bool // a store's clock, not an entry
 }
 
 var (
@@ -141,7 +142,7 @@ func (s *Set) Uncommitted() int64 {
 }
 
 // Changes calls fn with what the changelogs need for the next Apply, the data
-// first and the clock of a store last. wall becomes the time of clock records:
+// of all stores first and the clocks last. wall becomes the time of clock records:
 // it keeps the broker from deleting the changelog of a program that replays
 // old events. fn must not keep the bytes.
 func (s *Set) Changes(wall int64, fn func(store string, c Change) error) error {
@@ -159,10 +160,13 @@ func (s *Set) Changes(wall int64, fn func(store string, c Change) error) error {
 				return err
 			}
 		}
-		if st.clockDirty {
-			if err := fn(st.spec.Name, Change{Key: clockKey, Value: st.clockValue(), Time: wall}); err != nil {
-				return err
-			}
+	}
+	for _, st := range s.order {
+		if st.spec.NoChangelog || !st.clockDirty {
+			continue
+		}
+		if err := fn(st.spec.Name, Change{Key: clockKey, Value: st.clockValue(), Time: wall, Clock: true}); err != nil {
+			return err
 		}
 	}
 	return nil

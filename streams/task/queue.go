@@ -22,10 +22,11 @@ type queue struct {
 	partitionTime int64             // highest time decoded so far
 	position      int64             // next offset to commit, -1 = none yet
 	behind        bool              // the topic is known to have more
+	missingSince  int64             // when the queue was found empty though behind, -1 = was not
 }
 
 func newQueue(topic string, s *topology.Source, n *node) *queue {
-	return &queue{topic: topic, source: s, node: n, decode: s.Decode(), partitionTime: processor.NoTime, position: -1}
+	return &queue{topic: topic, source: s, node: n, decode: s.Decode(), partitionTime: processor.NoTime, position: -1, missingSince: -1}
 }
 
 func (q *queue) len() int     { return len(q.records) - q.first }
@@ -55,7 +56,7 @@ func (t *Task) Enqueue(topic string, records []Input, more bool) error {
 		q.records, q.first = q.records[:n], 0
 	}
 	q.records = append(q.records, records...)
-	q.behind = more
+	q.behind, q.missingSince = more, -1
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
@@ -23,6 +24,9 @@ type Input struct {
 	Key     []byte
 	Value   []byte
 	Headers []processor.Header
+	// Control marks an entry of the log that is no record (the end of a
+	// transaction): only the position moves.
+	Control bool
 }
 
 // Output is one record to be written. A nil Key or Value is null. The bytes
@@ -35,6 +39,9 @@ type Output struct {
 	Time      int64
 	Headers   []processor.Header
 	Store     string // of a changelog record: its store
+	// Clock marks the changelog record of an operator's clock and emission
+	// progress.
+	Clock bool
 }
 
 // Config is what a task is made of.
@@ -59,6 +66,7 @@ type Config struct {
 	MaxRetries int
 	// MaxWait is how long the task waits for an input that is known to have
 	// more records while others are queued, in milliseconds; 0 does not wait.
+	// It is not waited for again before records of it came.
 	MaxWait int64
 	// Ctx is cancelled when the task is to stop.
 	Ctx    context.Context
@@ -91,8 +99,7 @@ type Task struct {
 	arena      arena
 	timers     []*timer
 	quietSince int64
-	waitSince  int64 // when waiting for an input began, -1 = not waiting
-	moved      bool  // positions have moved since the last commit
+	moved      bool // positions have moved since the last commit
 	stats      Stats
 	started    bool
 }
@@ -110,8 +117,8 @@ func New(c Config) (*Task, error) {
 	c = withDefaults(c)
 	t := &Task{
 		cfg: c, sub: c.Topology.Subs()[c.ID.Sub], byName: map[string]*node{},
-		streamTime: processor.NoTime, waitSince: -1,
-		stats: Stats{Drops: map[processor.Reason]int64{}},
+		streamTime: processor.NoTime,
+		stats:      Stats{Drops: map[processor.Reason]int64{}},
 	}
 	for _, n := range t.sub.Nodes {
 		t.addNode(n)
@@ -194,18 +201,37 @@ func (t *Task) Close() error {
 	return errors.Join(errs...)
 }
 
-// Process handles one record: the queued one with the lowest time. It returns
-// false if there is none, or if an input known to have more is empty. An error
-// means that the task must be closed without a commit.
-func (t *Task) Process(now int64) (bool, error) {
+// NextTime is the time of the record that Process would handle now; ok is false if
+// it would handle none. An error means that the task must be closed without a
+// commit.
+func (t *Task) NextTime(now int64) (at int64, ok bool, err error) {
 	t.now = now
 	q, err := t.next()
 	if err != nil || q == nil {
+		return 0, false, err
+	}
+	return q.head.Info().Time, true, nil
+}
+
+// StreamTime is the highest time of the records processed so far,
+// [processor.NoTime] if there are none.
+func (t *Task) StreamTime() int64 { return t.streamTime }
+
+// Process handles one record: the queued one with the lowest time. It returns
+// false if there is none, or if an input known to have more is empty. An error
+// means that the task must be closed without a commit.
+func (t *Task) Process(now int64) (bool, error) { return t.ProcessUntil(now, math.MaxInt64) }
+
+// ProcessUntil is Process, but leaves a record with a time after limit.
+func (t *Task) ProcessUntil(now, limit int64) (bool, error) {
+	t.now = now
+	q, err := t.next()
+	if err != nil || q == nil || q.head.Info().Time > limit {
 		return false, err
 	}
 	in := q.take()
 	t.input, t.current = in, *q.head.Info()
-	t.quietSince, t.waitSince, t.moved = now, -1, true
+	t.quietSince, t.moved = now, true
 	t.streamTime = max(t.streamTime, t.current.Time)
 	t.stats.In++
 	err = q.node.Forward(q.head)
@@ -221,34 +247,46 @@ func (t *Task) Process(now int64) (bool, error) {
 // next is the queue whose head has the lowest time, nil if it is not time yet.
 func (t *Task) next() (*queue, error) {
 	var best *queue
-	waiting := false
 	for _, q := range t.queues {
 		if err := t.loadHead(q); err != nil {
 			return nil, err
 		}
-		switch {
-		case q.head == nil:
-			waiting = waiting || q.behind
-		case best == nil || q.head.Info().Time < best.head.Info().Time:
+		if q.head != nil && (best == nil || q.head.Info().Time < best.head.Info().Time) {
 			best = q
 		}
 	}
-	if best == nil || !waiting || t.cfg.MaxWait == 0 {
+	if best == nil || t.cfg.MaxWait == 0 {
 		return best, nil
 	}
-	if t.waitSince < 0 {
-		t.waitSince = t.now
+	waiting := false
+	for _, q := range t.queues {
+		if q.head == nil && q.behind {
+			waiting = t.missing(q) || waiting
+		}
 	}
-	if t.now-t.waitSince < t.cfg.MaxWait {
+	if waiting {
 		return nil, nil
 	}
 	return best, nil
+}
+
+// missing tells whether a queue, empty though there is more, is waited for.
+func (t *Task) missing(q *queue) bool {
+	if q.missingSince < 0 {
+		q.missingSince = t.now
+	}
+	return t.now-q.missingSince < t.cfg.MaxWait
 }
 
 // loadHead decodes the first record of a queue that can be.
 func (t *Task) loadHead(q *queue) error {
 	for q.head == nil && q.len() > 0 {
 		in := q.peek()
+		if in.Control {
+			q.position = q.take().Offset + 1
+			t.moved = true
+			continue
+		}
 		meta := processor.Meta{
 			Time: in.Time, Headers: in.Headers,
 			Source: processor.Source{Topic: q.topic, Partition: t.cfg.ID.Partition, Offset: in.Offset},
@@ -364,14 +402,16 @@ func (t *Task) NeedsCommit() bool { return t.moved || t.cfg.Stores.Dirty() }
 // Uncommitted is the size of uncommitted state in bytes, roughly.
 func (t *Task) Uncommitted() int64 { return t.cfg.Stores.Uncommitted() }
 
-// Changes returns the records for the changelog topics. All Outputs must have
-// been delivered before.
+// Changes returns the records for the changelog topics, those of clocks last.
+// All Outputs must have been delivered before. With several stores, the clocks
+// must be delivered after the rest: the clock of one says that its results are
+// final and have been taken in, maybe by another.
 func (t *Task) Changes(now int64) ([]Output, error) {
 	var out []Output
 	err := t.cfg.Stores.Changes(now, func(store string, c state.Change) error {
 		out = append(out, Output{
 			Topic: topology.ChangelogTopic(t.cfg.App, store), Partition: t.cfg.ID.Partition,
-			Key: t.arena.copy(c.Key), Value: t.arena.copy(c.Value), Time: c.Time, Store: store,
+			Key: t.arena.copy(c.Key), Value: t.arena.copy(c.Value), Time: c.Time, Store: store, Clock: c.Clock,
 		})
 		return nil
 	})

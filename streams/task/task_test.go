@@ -176,6 +176,61 @@ func TestUndecodableInputIsHandledAsConfigured(t *testing.T) {
 	}
 }
 
+func TestControlEntriesMoveThePositionOnly(t *testing.T) {
+	b := streams.New("app")
+	streams.From(b, "in", serde.String, serde.String).To("out", serde.String, serde.String)
+	tk := start(t, b, task.Config{})
+	enqueue(t, tk, "in", false, in(0, 5, "x"), task.Input{Offset: 1, Time: 9, Control: true})
+	got, err := drain(t, tk)
+	if err != nil || !slices.Equal(got, []string{"out:x"}) {
+		t.Errorf("got %v (%v)", got, err)
+	}
+	if p := tk.Positions(); len(p) != 1 || p[0].Offset != 2 || tk.StreamTime() != 5 || tk.Stats().In != 1 {
+		t.Errorf("positions %v, time %d, %d in", p, tk.StreamTime(), tk.Stats().In)
+	}
+}
+
+func TestProcessUntilLeavesWhatIsLater(t *testing.T) {
+	b := streams.New("app")
+	streams.From(b, "in", serde.String, serde.String).To("out", serde.String, serde.String)
+	tk := start(t, b, task.Config{})
+	enqueue(t, tk, "in", false, in(0, 5, "x"), in(1, 7, "y"))
+	for i, want := range []bool{true, false} {
+		if ok, err := tk.ProcessUntil(0, 6); ok != want || err != nil {
+			t.Errorf("call %d: %v (%v)", i, ok, err)
+		}
+	}
+	if at, ok, err := tk.NextTime(0); at != 7 || !ok || err != nil {
+		t.Errorf("next time %d, %v (%v)", at, ok, err)
+	}
+}
+
+func TestMissingInputIsWaitedForOnce(t *testing.T) {
+	b := streams.New("app")
+	left := streams.From(b, "a", serde.String, serde.String)
+	left.Merge("both", streams.From(b, "b", serde.String, serde.String)).To("out", serde.String, serde.String)
+	tk := start(t, b, task.Config{MaxWait: 100})
+	enqueue(t, tk, "b", true)
+	enqueue(t, tk, "a", false, in(0, 1, "x"), in(1, 2, "y"), in(2, 3, "z"))
+	for _, step := range []struct {
+		now  int64
+		want bool
+	}{{10, false}, {109, false}, {110, true}, {111, true}} {
+		if ok, err := tk.Process(step.now); ok != step.want || err != nil {
+			t.Errorf("at %d: %v (%v)", step.now, ok, err)
+		}
+	}
+	enqueue(t, tk, "b", true, in(0, 2, "w"))
+	for _, step := range []struct {
+		now  int64
+		want bool
+	}{{120, true}, {121, false}, {221, true}} {
+		if ok, err := tk.Process(step.now); ok != step.want || err != nil {
+			t.Errorf("at %d: %v (%v)", step.now, ok, err)
+		}
+	}
+}
+
 func TestIdleNeedsConfirmedQuiet(t *testing.T) {
 	b := streams.New("app")
 	s := streams.From(b, "in", serde.String, serde.String)

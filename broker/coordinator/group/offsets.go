@@ -105,6 +105,8 @@ func metadataLength(md *string) (n int) {
 // commit while the group has no members. It also counts as a heartbeat.
 func (s *Shard) checkCommit(g *group, r *commitRequest) int16 {
 	switch {
+	case g == nil && r.Generation >= 0 && r.Version >= 10:
+		return codeGroupIDNotFound
 	case g == nil && r.Generation >= 0:
 		return codeIllegalGeneration
 	case g == nil:

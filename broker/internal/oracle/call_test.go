@@ -28,6 +28,7 @@ type call struct {
 	prefix  string                // begins the name of everything the row makes
 	start   time.Time             // the same for all peers
 	seen    int
+	as      string // goes before the labels of what follows
 	w       writer
 }
 
@@ -45,7 +46,7 @@ func (c *call) hold() (lines []line, failed string) {
 			}
 		}
 	}()
-	c.w = writer{aliases: make(map[string]string), hidden: c.foreign}
+	c.w = writer{aliases: make(map[string]string), hidden: c.foreign, rename: c.rename}
 	c.row.talk(c)
 	return c.w.lines, ""
 }
@@ -55,6 +56,11 @@ func (c *call) hold() (lines []line, failed string) {
 func (c *call) foreign(name string) bool {
 	made := strings.HasPrefix(name, rowPrefix) || strings.HasPrefix(name, fixturePrefix) || strings.HasPrefix(name, "__")
 	return made && !strings.HasPrefix(name, c.prefix) && name != c.fixture()
+}
+
+// rename writes a row's names as ~name, and the fixture's without its number.
+func (c *call) rename(name string) string {
+	return strings.NewReplacer(c.prefix, "~", c.fixture(), "fixture").Replace(name)
 }
 
 // rowPrefix begins the names that rows make, fixturePrefix those that all rows
@@ -77,6 +83,9 @@ func (c *call) versioned(req kmsg.Request) kmsg.Request {
 // label names the next entry of the transcript.
 func (c *call) label(req kmsg.Request) string {
 	c.seen++
+	if c.as != "" {
+		return c.as + ": " + kmsg.NameForKey(req.Key())
+	}
 	return fmt.Sprintf("%d %s", c.seen, kmsg.NameForKey(req.Key()))
 }
 
@@ -156,14 +165,25 @@ func (c *call) awaitLeader(name string) {
 	panic(spoiled("preparation: " + name + " has no leader"))
 }
 
+// led reports whether all partitions are led, which Kafka 4 says before it is so.
 func (c *call) led(name string) bool {
 	t := c.metadata(name)
+	req := listOffset(name, 0, -1)
+	req.Topics[0].Partitions = nil
 	for _, p := range t.Partitions {
+		req.Topics[0].Partitions = append(req.Topics[0].Partitions, kmsg.ListOffsetsRequestTopicPartition{
+			Partition: p.Partition, Timestamp: -1, CurrentLeaderEpoch: -1,
+		})
+	}
+	if t.ErrorCode != 0 || len(t.Partitions) == 0 {
+		return false
+	}
+	for _, p := range c.do(req).(*kmsg.ListOffsetsResponse).Topics[0].Partitions {
 		if p.ErrorCode != 0 {
 			return false
 		}
 	}
-	return t.ErrorCode == 0
+	return true
 }
 
 func (c *call) metadata(name string) kmsg.MetadataResponseTopic {

@@ -13,8 +13,8 @@
 //	go test ./broker/internal/oracle -run 'TestKafkaAgrees/Fetch/unknown_partition' -v
 //
 // Kafka is started once for all rows. LEAT_ORACLE="3.9=HOST:PORT 4.3=HOST:PORT"
-// names brokers that run already (with offsets.topic.num.partitions=4), which
-// shortens work on rows.
+// names brokers that run already, with the settings of peer_test.go, which
+// shortens work on rows. The flag -show prints the transcripts.
 //
 // Compared are: answered, closed or silent; every field of the decoded answer
 // with null and empty told apart; bytes left over. Not compared are: the wording

@@ -22,6 +22,7 @@ func furnish(t *testing.T, b *bench, p *peer) {
 			c.batch(2, func(o *record.BuilderOptions) { o.Compression = record.Gzip }),
 			c.batch(1, idempotent(7000, 0, 0)))
 		c.coordinate()
+		c.awaitProducerIDs()
 	}}
 	if _, failed = b.call(p, p, r, 0).hold(); failed != "" {
 		t.Fatalf("%s: %s", p.name, failed)
@@ -51,4 +52,16 @@ func (c *call) loaded() bool {
 		}
 	}
 	return true
+}
+
+// awaitProducerIDs waits until the broker has ids for producers: Kafka answers
+// the first one that asks, that it is still fetching them.
+func (c *call) awaitProducerIDs() {
+	for range 200 {
+		if c.do(initProducer(nil, 0, -1, -1)(c)).(*kmsg.InitProducerIDResponse).ErrorCode == 0 {
+			return
+		}
+		pause()
+	}
+	panic(spoiled("preparation: no producer ids"))
 }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,9 @@ import (
 
 // talks is how many rows are held at a time: most of their time is waiting.
 const talks = "8"
+
+// show prints what the peers answer also where they agree.
+var show = flag.Bool("show", false, "print the transcripts")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -129,6 +133,9 @@ func (b *bench) compare(t *testing.T, kafka *peer, r *row, version int16) {
 	wg.Go(func() { ours, failures[0] = b.call(b.leat, kafka, r, version).hold() })
 	wg.Go(func() { theirs, failures[1] = b.call(kafka, kafka, r, version).hold() })
 	wg.Wait()
+	if *show {
+		t.Logf("Leat: %v\n%s: %v", ours, kafka.name, theirs)
+	}
 	b.mu.Lock()
 	b.compared[kafka.name]++
 	b.mu.Unlock()
@@ -165,13 +172,15 @@ func slug(name string) string {
 	}, strings.ToLower(name))
 }
 
-// compareLines lists the fields whose values differ.
+// compareLines lists the fields whose values differ. What lies below a
+// difference is left out: where one peer does not answer, every field of the
+// other's answer would differ.
 func compareLines(ours, theirs []line) []observed {
 	values := make(map[string]*observed)
 	var order []*observed
 	entry := func(field string) *observed {
 		if values[field] == nil {
-			values[field] = &observed{field: field, leat: "nothing", kafka: "nothing"}
+			values[field] = &observed{field: field, leat: nothing, kafka: nothing}
 			order = append(order, values[field])
 		}
 		return values[field]
@@ -184,9 +193,19 @@ func compareLines(ours, theirs []line) []observed {
 	}
 	var out []observed
 	for _, o := range order {
-		if o.leat != o.kafka {
+		below := slices.ContainsFunc(out, func(d observed) bool { return d.covers(o) })
+		if o.leat != o.kafka && !below {
 			out = append(out, *o)
 		}
 	}
 	return out
+}
+
+// nothing stands for a field that a peer does not have.
+const nothing = "nothing"
+
+// covers reports whether a difference explains another below it.
+func (d observed) covers(o *observed) bool {
+	rest, ok := strings.CutPrefix(o.field, d.field)
+	return ok && rest != "" && (rest[0] == '.' || rest[0] == '[')
 }

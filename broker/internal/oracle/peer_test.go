@@ -29,8 +29,8 @@ func (p *peer) serves(key, version int16) bool {
 	return ok && a.MinVersion <= version && version <= a.MaxVersion
 }
 
-// settings are the same for all peers; where a default of Leat's demo or of the
-// test bed would differ, it is spelt out.
+// settings are the same for all peers; where the kits that start them have
+// defaults that differ, they are spelt out.
 var settings = map[string]string{
 	"offsets.topic.num.partitions":             "4",
 	"offsets.topic.replication.factor":         "1",
@@ -53,7 +53,11 @@ func startKafka(t *testing.T, version string) *peer {
 			return known(t, "Kafka "+version, addr)
 		}
 	}
-	return known(t, "Kafka "+version, testbed.Kafka(t, version, "offsets.topic.num.partitions=4"))
+	var lines []string
+	for key, value := range settings {
+		lines = append(lines, key+"="+value)
+	}
+	return known(t, "Kafka "+version, testbed.Kafka(t, version, lines...))
 }
 
 // known asks a broker what it serves, as soon as it does.

@@ -19,6 +19,7 @@ type writer struct {
 	lines   []line
 	aliases map[string]string // identifiers that the broker chose, by order of appearance
 	hidden  func(name string) bool
+	rename  func(name string) string // takes what is the row's own out of a name
 }
 
 func (w *writer) add(field, value string) { w.lines = append(w.lines, line{field, value}) }
@@ -36,6 +37,7 @@ var rules = []rule{
 	{"*.TopicID", present("id")},
 	{"*.ClusterID", present("id")},
 	{"*.Port", present("port")},
+	{"ApiVersionsResponse.ApiKeys", present("keys")},
 	{"*.ErrorMessage", text},
 	{"DescribeConfigsResponseResourceConfig.Documentation", text},
 	{"*.MemberID", alias("member")},
@@ -51,7 +53,7 @@ var rules = []rule{
 // Zero, empty, null and negative values stay as they are.
 func present(name string) func(*writer, reflect.Value) string {
 	return func(_ *writer, v reflect.Value) string {
-		if s := plain(v); v.IsZero() || s == `""` || s[0] == '-' {
+		if s := plain(v); v.IsZero() || s == "empty" || s == `""` || s[0] == '-' {
 			return s
 		}
 		return name
@@ -113,16 +115,17 @@ func (w *writer) value(field, kind string, v reflect.Value) {
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
 		w.elements(field, v)
 	default:
-		w.add(field, plain(v))
+		w.add(field, w.rename(plain(v)))
 	}
 }
 
 // elements writes an array of messages, each under its name.
 func (w *writer) elements(field string, v reflect.Value) {
-	if v.IsNil() {
-		w.add(field, "null")
+	if v.Len() == 0 {
+		w.add(field, plain(v))
 		return
 	}
+	w.add(field, "filled")
 	seen := make(map[string]int)
 	for i := range v.Len() {
 		name := nameOf(v.Index(i))
@@ -133,11 +136,9 @@ func (w *writer) elements(field string, v reflect.Value) {
 		if n := seen[name]; n > 1 || name == "" {
 			name += fmt.Sprintf("#%d", n)
 		}
+		name = w.rename(name)
 		w.add(field+"["+name+"]", "present")
 		w.fields(field+"["+name+"]", v.Index(i))
-	}
-	if len(seen) == 0 {
-		w.add(field, "empty")
 	}
 }
 
@@ -165,6 +166,9 @@ func plain(v reflect.Value) string {
 	case reflect.Slice:
 		if v.IsNil() {
 			return "null"
+		}
+		if v.Len() == 0 {
+			return "empty"
 		}
 		if b, ok := v.Interface().([]byte); ok {
 			return octets(b)

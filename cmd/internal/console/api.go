@@ -39,9 +39,11 @@ func (c *Console) apiRoutes(mux *http.ServeMux) {
 	api("brokers", func(*http.Request) (any, error) { return c.now().cluster.Brokers, nil })
 	api("health", func(*http.Request) (any, error) { return c.now().health(), nil })
 	mux.HandleFunc("GET /api/v1/topics", c.serveTopicsJSON)
-	api("topics/{topic}", func(r *http.Request) (any, error) { return admin.DescribeTopic(r.Context(), c.adm, r.PathValue("topic")) })
+	api("topics/{topic}", func(r *http.Request) (any, error) {
+		return admin.DescribeTopic(r.Context(), c.adm, r.PathValue("topic"))
+	})
 	api("topics/{topic}/partitions", func(r *http.Request) (any, error) {
-		t, err := admin.DescribeTopic(r.Context(), c.adm, r.PathValue("topic"))
+		t, err := c.describeTopic(r)
 		return t.Partitions, err
 	})
 	api("topics/{topic}/records", func(r *http.Request) (any, error) {
@@ -52,7 +54,9 @@ func (c *Console) apiRoutes(mux *http.ServeMux) {
 		return c.read(r.Context(), q)
 	})
 	mux.HandleFunc("GET /api/v1/groups", c.serveGroupsJSON)
-	api("groups/{group}", func(r *http.Request) (any, error) { return admin.DescribeGroup(r.Context(), c.adm, r.PathValue("group")) })
+	api("groups/{group}", func(r *http.Request) (any, error) {
+		return admin.DescribeGroup(r.Context(), c.adm, r.PathValue("group"))
+	})
 	api("pipelines", func(*http.Request) (any, error) { return nonNil(c.now().pipelines), nil })
 	api("pipelines/{pipeline}", func(r *http.Request) (any, error) { return c.describePipeline(r.PathValue("pipeline")) })
 	api("connectors", func(*http.Request) (any, error) { return connectorRows(c.now()), nil })
@@ -67,6 +71,23 @@ func (c *Console) apiRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/", func(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, fmt.Errorf("%s: %w", r.URL.Path, admin.ErrNotFound))
 	})
+}
+
+// describeTopic reads the topic that the path names. A name that no topic can
+// have is not asked for: clients try such again and again.
+func (c *Console) describeTopic(r *http.Request) (admin.TopicDetail, error) {
+	name := r.PathValue("topic")
+	if !topicName(name) {
+		return admin.TopicDetail{}, fmt.Errorf("topic %s: %w", name, admin.ErrNotFound)
+	}
+	return admin.DescribeTopic(r.Context(), c.adm, name)
+}
+
+func topicName(s string) bool {
+	bad := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
+	}
+	return s != "" && len(s) <= 249 && strings.IndexFunc(s, bad) < 0
 }
 
 // now is the latest snapshot.

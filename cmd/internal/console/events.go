@@ -19,6 +19,7 @@ func liveTexts(snap *snapshot, list []Pipeline) map[string]string {
 	records, bytes := snap.sums(snap.recent)
 	live["records_in"], live["bytes_in"], live["lag"] = perSecond(records), bytesPerSecond(bytes), integer(snap.lag())
 	live["size"], live["files"] = byteSize(snap.size()), filesNote(snap)
+	live["rows"] = integer(snap.rows())
 	live["topics"] = integer(int64(snap.cluster.Topics))
 	for _, p := range snap.pipelines {
 		live["state/"+p.Name] = "pipeline, " + strings.ToLower(p.State)
@@ -48,7 +49,10 @@ func (c *Console) openStream(w http.ResponseWriter) (s *stream, done func(), err
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	s = &stream{w: w, ctl: http.NewResponseController(w)}
-	return s, func() { <-c.streams }, nil
+	return s, func() {
+		_ = s.ctl.SetWriteDeadline(time.Time{}) // the connection may serve another request
+		<-c.streams
+	}, nil
 }
 
 // send writes one event. An error means that the reader has gone.

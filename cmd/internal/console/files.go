@@ -33,7 +33,9 @@ type fileIndex struct {
 	known map[string]admin.File
 }
 
-func newFileIndex(root string) *fileIndex { return &fileIndex{root: root, known: map[string]admin.File{}} }
+func newFileIndex(root string) *fileIndex {
+	return &fileIndex{root: root, known: map[string]admin.File{}}
+}
 
 // list is the files, the newest first; at most maxFiles.
 func (x *fileIndex) list() ([]admin.File, error) {
@@ -155,10 +157,17 @@ func columnsOf(p *parquet.File, d *admin.FileDetail) []parquet.LeafColumn {
 
 func columnType(n parquet.Node) string {
 	t := n.Type()
-	if logical := t.LogicalType(); logical != nil {
-		return strings.ToLower(logical.String())
+	logical := t.LogicalType()
+	if logical == nil {
+		return strings.ToLower(t.String())
 	}
-	return strings.ToLower(t.String())
+	switch l := logical.Value.(type) {
+	case *format.TimestampType:
+		return "timestamp, " + strings.ToLower(l.Unit.String())
+	case *format.IntType:
+		return fmt.Sprintf("%sint%d", map[bool]string{false: "u"}[l.IsSigned], l.BitWidth)
+	}
+	return strings.ToLower(logical.String())
 }
 
 func firstRows(p *parquet.File, leaves []parquet.LeafColumn, d *admin.FileDetail) error {

@@ -12,16 +12,17 @@ import (
 // flow is the picture of everything: sources → topics → pipelines and groups →
 // topics → files.
 type flow struct {
-	pic   Picture
-	snap  *snapshot
-	boxes map[string]bool
-	live  map[string]string // texts by key of the event stream
+	pic    Picture
+	snap   *snapshot
+	boxes  map[string]bool
+	hidden map[string]bool   // topics of pipelines that are not drawn
+	live   map[string]string // texts by key of the event stream
 }
 
 // flowOf draws a snapshot. The texts of its live keys are returned too, so
 // that pages and event streams say the same.
 func flowOf(snap *snapshot, list []Pipeline) (*Picture, map[string]string) {
-	f := &flow{snap: snap, boxes: map[string]bool{}, live: map[string]string{}}
+	f := &flow{snap: snap, boxes: map[string]bool{}, hidden: map[string]bool{}, live: map[string]string{}}
 	for _, c := range snap.connectors {
 		f.connector(c)
 	}
@@ -36,7 +37,7 @@ func flowOf(snap *snapshot, list []Pipeline) (*Picture, map[string]string) {
 		}
 	}
 	for _, t := range snap.topics {
-		if !t.Internal && !f.internal(t.Name, own) && len(f.boxes) < maxBoxes/2 {
+		if !t.Internal && !snap.machinery(t.Name) && !f.hidden[t.Name] && len(f.boxes) < maxBoxes/2 {
 			f.topic(t.Name)
 		}
 	}
@@ -102,6 +103,8 @@ func (f *flow) pipeline(p Pipeline) {
 			f.line(id, f.topic(t.Name), f.snap.recent[topicKey(t.Name)])
 		case t.Role == pipelines.RoleDeadLetter && f.records(t.Name) > 0:
 			f.line(id, f.topic(t.Name), f.snap.recent[topicKey(t.Name)])
+		default:
+			f.hidden[t.Name] = true
 		}
 	}
 	for _, props := range plan.Connectors {
@@ -137,19 +140,6 @@ func (f *flow) group(g admin.Group, topics []string) {
 		id := f.box(Box{ID: "group:" + g.Group, Kind: "group", Label: g.Group, Href: "/groups/" + url.PathEscape(g.Group), Note: "consumer group"})
 		f.line(f.topic(t), id, f.snap.recent[readKey(g.Group, t)])
 	}
-}
-
-// internal tells of changelogs and repartition topics of the pipelines.
-func (f *flow) internal(topic string, own map[string]bool) bool {
-	if f.boxes["topic:"+topic] {
-		return false
-	}
-	for name := range own {
-		if strings.HasPrefix(topic, name+"-") {
-			return true
-		}
-	}
-	return false
 }
 
 // pipelinePicture draws the topology of one pipeline, downwards. Sources and

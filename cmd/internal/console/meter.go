@@ -6,6 +6,10 @@ import "time"
 // move only with commits, which are about a second apart.
 const meterSpan = 6
 
+// filesSpan is how many samples the rate of exported rows looks back: rows
+// come in whole files.
+const filesSpan = 30
+
 // meter turns counts into rates over the last few samples. It belongs to the
 // sampler's goroutine.
 type meter struct{ readings []reading }
@@ -17,7 +21,7 @@ type reading struct {
 
 func (m *meter) add(at time.Time, counts map[string]int64) {
 	m.readings = append(m.readings, reading{at, counts})
-	if len(m.readings) > meterSpan+1 {
+	if len(m.readings) > filesSpan+1 {
 		m.readings = append(m.readings[:0], m.readings[1:]...)
 	}
 }

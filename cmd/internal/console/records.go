@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/leatstream/leat/cmd/internal/admin"
@@ -83,6 +84,9 @@ func (c *Console) read(ctx context.Context, q query) (Records, error) {
 
 // spans resolves the start of each partition.
 func (c *Console) spans(ctx context.Context, q query) (map[int32]*span, error) {
+	if !topicName(q.topic) {
+		return nil, fmt.Errorf("topic %s: %w", q.topic, admin.ErrNotFound)
+	}
 	starts, err := c.adm.ListStartOffsets(ctx, q.topic)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", q.topic, err)
@@ -91,7 +95,7 @@ func (c *Console) spans(ctx context.Context, q query) (map[int32]*span, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", q.topic, err)
 	}
-	if len(ends[q.topic]) == 0 || starts[q.topic][0].Err != nil {
+	if err := ends.Error(); errors.Is(err, kerr.UnknownTopicOrPartition) || len(ends[q.topic]) == 0 {
 		return nil, fmt.Errorf("topic %s: %w", q.topic, admin.ErrNotFound)
 	}
 	resolve, err := c.resolver(ctx, q, len(ends[q.topic]))
@@ -317,4 +321,3 @@ func (b *batch) finish() Records {
 	b.out.Next = strings.Join(next, ",")
 	return b.out
 }
-

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,10 +92,21 @@ func (s *sampler) sample(ctx context.Context) {
 	s.readLocal(&snap, counts)
 	s.meter.add(snap.at, counts)
 	snap.now, snap.recent = s.meter.rates(1), s.meter.rates(meterSpan)
+	s.steady(snap.recent)
 	snap.pipelines = pipelineRows(s.cfg.Pipelines, snap.groups)
 	snap.live = liveTexts(&snap, s.cfg.Pipelines)
 	s.record(&snap)
 	s.publish(&snap)
+}
+
+// steady gives what moves in large steps a rate over a longer time: rows of
+// files, and groups that commit with each file.
+func (s *sampler) steady(recent rates) {
+	for key, rate := range s.meter.rates(filesSpan) {
+		if key == filesKey || recent[key] == 0 && (strings.HasPrefix(key, "group/") || strings.HasPrefix(key, "read/")) {
+			recent[key] = rate
+		}
+	}
 }
 
 // readCluster asks the brokers, and fills in the counts from which rates are

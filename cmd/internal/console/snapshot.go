@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/leatstream/leat/cmd/internal/admin"
@@ -21,8 +22,8 @@ type snapshot struct {
 	files      []admin.File // newest first
 	filesErr   error
 
-	reads      map[string][]string // the topics that each group has read
-	live       map[string]string   // texts by key of the event stream
+	reads map[string][]string // the topics that each group has read
+	live  map[string]string   // texts by key of the event stream
 
 	// Per second, over the last second and over the last few.
 	now    rates
@@ -76,7 +77,7 @@ func (s *snapshot) health() Health {
 		return Health{broken, fmt.Sprintf("Broken — %s without a leader", count(s.cluster.Offline, "partition"))}
 	}
 	for _, p := range s.pipelines {
-		if p.State != "RUNNING" {
+		if !strings.EqualFold(p.State, "running") {
 			return Health{degraded, fmt.Sprintf("Degraded — pipeline %s is %s", p.Name, p.State)}
 		}
 	}
@@ -121,11 +122,25 @@ func (s *snapshot) rows() int64 {
 	return sum
 }
 
-// sums are the rates of the cluster: what is written to topics of users and of
-// pipelines; internal topics do not count.
+// machinery tells of topics that a streams application keeps for itself: a
+// record that passes through it is counted where it came in and where it goes.
+func (s *snapshot) machinery(topic string) bool {
+	if !strings.HasSuffix(topic, "-changelog") && !strings.HasSuffix(topic, "-repartition") {
+		return false
+	}
+	for _, g := range s.groups {
+		if strings.HasPrefix(topic, g.Group+"-") {
+			return true
+		}
+	}
+	return false
+}
+
+// sums are the rates of the cluster: what is written to topics that are
+// neither internal nor machinery.
 func (s *snapshot) sums(r rates) (records, bytes float64) {
 	for _, t := range s.topics {
-		if !t.Internal {
+		if !t.Internal && !s.machinery(t.Name) {
 			records += r[topicKey(t.Name)]
 			bytes += r[topicBytesKey(t.Name)]
 		}

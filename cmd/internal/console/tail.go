@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -14,7 +15,8 @@ import (
 // Limits of a live tail, so that no topic is too fast for a browser.
 const (
 	tailInterval  = 100 * time.Millisecond
-	maxTailRows   = 100 // an event
+	tailHeartbeat = time.Second // between events of a topic without records
+	maxTailRows   = 100         // an event
 	maxTailTopics = 10
 )
 
@@ -46,8 +48,8 @@ func (c *Console) serveTail(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		c.fail(w, fmt.Errorf("where %w: %w", errQuery, err))
 		return
-	case len(topics) == 0 || len(topics) > maxTailTopics:
-		c.fail(w, fmt.Errorf("topic %w: want 1 to %d", errQuery, maxTailTopics))
+	case len(topics) == 0 || len(topics) > maxTailTopics || slices.ContainsFunc(topics, func(t string) bool { return !topicName(t) }):
+		c.fail(w, fmt.Errorf("topic %w: want 1 to %d names", errQuery, maxTailTopics))
 		return
 	}
 	opts := append([]kgo.Opt{kgo.ClientID("leat-console")}, c.cfg.Client...)
@@ -82,7 +84,7 @@ func tail(ctx context.Context, cl *kgo.Client, filter *message.Filter, s *stream
 			event.Reason = err.Error()
 		}
 		fetches.EachRecord(func(r *kgo.Record) { event.take(r, filter) })
-		if time.Since(sent) < tailInterval {
+		if since := time.Since(sent); since < tailInterval || (event.Seen == 0 && since < tailHeartbeat) {
 			continue
 		}
 		if err := s.send("rows", event); err != nil {

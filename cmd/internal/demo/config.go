@@ -71,7 +71,8 @@ type Parts struct {
 	Bootstrap  string
 	Client     []kgo.Opt
 	Pipelines  []*Pipeline
-	Connectors func() []herder.ConnectorStatus
+	// Connectors are those that feed the pipelines.
+	Connectors *herder.Standalone
 	// Files is the folder of the Parquet files.
 	Files    string
 	Registry prometheus.Registerer

@@ -28,6 +28,10 @@ const drainLimit = 30 * time.Second
 // folder, the groups wait that long for their former members.
 const sessionTimeout = 6 * time.Second
 
+// instanceID makes the members of the groups static, in the one process there
+// is on a folder: after a crash they take over from themselves at once.
+const instanceID = "demo"
+
 // demo is one run.
 type demo struct {
 	cfg    Config
@@ -162,7 +166,7 @@ func (d *demo) createTopics(ctx context.Context) error {
 func (d *demo) startPipelines(context.Context) error {
 	run := d.cfg.Connectors(herder.Config{
 		Client: d.client, Logger: d.cfg.Log, Registry: d.cfg.Registry,
-		Worker: map[string]string{"consumer.session.timeout.ms": strconv.FormatInt(sessionTimeout.Milliseconds(), 10)},
+		Worker: map[string]string{"consumer.session.timeout.ms": strconv.FormatInt(sessionTimeout.Milliseconds(), 10), "consumer.group.instance.id": instanceID},
 	})
 	for _, name := range pipelines.Ready() {
 		text, err := pipelines.ReadyDocument(name)
@@ -174,7 +178,7 @@ func (d *demo) startPipelines(context.Context) error {
 			return err
 		}
 		app, err := pipelines.New(plan, pipelines.Config{
-			Client: d.client, StateDir: d.dir.states(), Threads: 1, PollWait: 50 * time.Millisecond, CommitInterval: 250 * time.Millisecond, SessionTimeout: sessionTimeout,
+			Client: d.client, StateDir: d.dir.states(), Threads: 1, PollWait: 50 * time.Millisecond, CommitInterval: 250 * time.Millisecond, SessionTimeout: sessionTimeout, InstanceID: instanceID,
 			Connectors: run, Logger: d.cfg.Log.With("pipeline", name), Registry: d.cfg.Registry,
 		})
 		if err != nil {
@@ -224,7 +228,7 @@ func (d *demo) startConsole(context.Context) error {
 		return nil
 	}
 	c, err := d.cfg.Console(Parts{
-		Bootstrap: d.bootstrap, Client: d.client, Pipelines: d.pipelines, Connectors: d.sources.List, Files: d.dir.files(),
+		Bootstrap: d.bootstrap, Client: d.client, Pipelines: d.pipelines, Connectors: d.sources, Files: d.dir.files(),
 		Registry: d.cfg.Registry, Log: d.cfg.Log,
 	})
 	if err != nil {

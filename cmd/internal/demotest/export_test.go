@@ -61,8 +61,8 @@ for f, topic, partition, first, last, rows in db.sql(
     'select filename, min(_kafka_topic), min(_kafka_partition), min(_kafka_offset), max(_kafka_offset), count(*) from e group by all').fetchall():
   if os.path.basename(f) != '%s+%d+%010d+%010d.parquet' % (topic, partition, first, last) or rows != last - first + 1:
     misnamed.append(f)
-nulls, = db.sql('select count(*) from e where at is null or _kafka_timestamp is null or event_id is null or action is null').fetchall()[0]
-off, = db.sql("select count(*) from e where abs(epoch(at) - epoch(_kafka_timestamp)) > 60").fetchall()[0]
+nulls, = db.sql('select count(*) from e where e.at is null or _kafka_timestamp is null or event_id is null or action is null').fetchall()[0]
+off, = db.sql("select count(*) from e where abs(epoch(e.at) - epoch(_kafka_timestamp)) > 60").fetchall()[0]
 json.dump(dict(files=len(found), types=types, parts=parts, misnamed=misnamed, nulls=nulls, off=off), sys.stdout)
 `
 

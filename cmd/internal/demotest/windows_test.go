@@ -20,8 +20,8 @@ import (
 const truth = `
 import duckdb, json, sys
 dir, width = sys.argv[1], int(sys.argv[2])
-rows = duckdb.sql(f"""select page || ' ' || action || '@' || strftime(make_timestamp((epoch_ms(at) // {width}) * {width} * 1000), '%Y-%m-%dT%H:%M:%SZ'), count(*)
-  from read_parquet('{dir}/**/*.parquet', hive_partitioning=false) group by all""").fetchall()
+rows = duckdb.sql(f"""select page || ' ' || action || '@' || strftime(make_timestamp((epoch_ms(e.at) // {width}) * {width} * 1000), '%Y-%m-%dT%H:%M:%SZ'), count(*)
+  from read_parquet('{dir}/**/*.parquet', hive_partitioning=false) e group by all""").fetchall()
 json.dump(dict(rows), sys.stdout)
 `
 

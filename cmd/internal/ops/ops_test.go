@@ -185,8 +185,10 @@ func TestSupervise(t *testing.T) {
 			var stopped *Interrupted
 			return errors.As(err, &stopped) && stopped.Signal == syscall.SIGTERM
 		}},
-		{"second signal", []os.Signal{syscall.SIGINT, syscall.SIGINT}, untilCancelled(time.Second),
+		{"second signal", []os.Signal{syscall.SIGINT, syscall.SIGTERM}, untilCancelled(time.Second),
 			func(err error) bool { return errors.Is(err, ErrForced) }},
+		{"echo of the first", []os.Signal{syscall.SIGTERM, syscall.SIGTERM}, untilCancelled(time.Second),
+			func(err error) bool { return errors.As(err, new(*Interrupted)) }},
 		{"deadline", []os.Signal{syscall.SIGTERM}, untilCancelled(time.Minute),
 			func(err error) bool { return errors.Is(err, ErrForced) && strings.Contains(err.Error(), "10s") }},
 		{"dump does not stop", []os.Signal{syscall.SIGQUIT, syscall.SIGTERM}, untilCancelled(0),

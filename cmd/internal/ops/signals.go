@@ -22,6 +22,11 @@ type Interrupted struct{ Signal os.Signal }
 
 func (e *Interrupted) Error() string { return "stopped by " + e.Signal.String() }
 
+// Echo is how long after a signal the same one is taken for its echo:
+// timeout(1), process managers and terminals signal a process and, at the same
+// moment, the group that it belongs to.
+const Echo = 250 * time.Millisecond
+
 // maxDump bounds the text of a goroutine dump, in bytes.
 const maxDump = 64 << 20
 
@@ -46,7 +51,7 @@ func Notify() (signals <-chan os.Signal, release func()) {
 }
 
 // Supervise runs work until it returns. The first signal cancels its context; a
-// second one, or the deadline after the first, abandons it with ErrForced. Work
+// second one after [Echo], or the deadline after the first, abandons it with ErrForced. Work
 // that ended well after a signal gives *Interrupted, so that the caller can tell
 // it from work that ended by itself.
 func Supervise(ctx context.Context, stop Stop, work func(ctx context.Context) error) error {
@@ -56,6 +61,7 @@ func Supervise(ctx context.Context, stop Stop, work func(ctx context.Context) er
 	go func() { ended <- work(ctx) }()
 
 	var first os.Signal
+	var at time.Time // of first
 	var deadline <-chan time.Time
 	for {
 		select {
@@ -70,10 +76,11 @@ func Supervise(ctx context.Context, stop Stop, work func(ctx context.Context) er
 			switch {
 			case sig == syscall.SIGQUIT:
 				dumpGoroutines(stop.Dump)
+			case sig == first && time.Since(at) < Echo:
 			case first != nil:
 				return fmt.Errorf("%w: second signal %s", ErrForced, sig)
 			default:
-				first = sig
+				first, at = sig, time.Now()
 				stop.Log.Info("stopping", "signal", sig.String())
 				if stop.Deadline > 0 {
 					deadline = time.After(stop.Deadline)

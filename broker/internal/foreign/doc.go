@@ -1,0 +1,7 @@
+// Package foreign runs clients and tools that others wrote against a broker as
+// a process of its own: kcat (librdkafka), sarama, franz-go, the console
+// clients and the command-line tools of Apache Kafka 3.9 and 4.3.
+//
+// Layer: tests only. Goroutines: those of the processes that deploy/testbed
+// starts, and of the clients.
+package foreign

@@ -1,0 +1,591 @@
+package console
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/leatstream/leat/cmd/internal/admin"
+	"github.com/leatstream/leat/cmd/internal/message"
+)
+
+const pageLimit = 100 // rows of a list on a page
+
+// page is what all pages have.
+type page struct {
+	Title  string
+	Active string // the section in the navigation
+	CLI    string // the equivalent command line
+	API    string // the same as JSON
+	Health Health
+	Series string // of the charts, for the stream of events
+	Live   bool   // opens the stream of events
+	Error  string
+	Status int
+	List   list
+	Data   any
+	c      *Console
+}
+
+// list is the state of a table that can be filtered, sorted and paged.
+type list struct {
+	view
+	Path  string
+	Extra url.Values // other parameters, to be kept
+	Total int
+	Next  string
+}
+
+// URL is the list's own with one parameter changed.
+func (l list) URL(name, value string) string {
+	v := maps.Clone(l.Extra)
+	if v == nil {
+		v = url.Values{}
+	}
+	for key, text := range map[string]string{"q": l.Query, "sort": l.Sort, name: value} {
+		if v.Del(key); text != "" {
+			v.Set(key, text)
+		}
+	}
+	if len(v) == 0 {
+		return l.Path
+	}
+	return l.Path + "?" + v.Encode()
+}
+
+// Toggle is the URL that sorts by a column: descending first.
+func (l list) Toggle(column string) string {
+	if l.Sort == "-"+column {
+		return l.URL("sort", column)
+	}
+	return l.URL("sort", "-"+column)
+}
+
+// Arrow shows how the list is sorted by a column.
+func (l list) Arrow(column string) string {
+	switch l.Sort {
+	case column:
+		return "↑"
+	case "-" + column:
+		return "↓"
+	}
+	return ""
+}
+
+func (c *Console) pageRoutes(mux *http.ServeMux) {
+	pages := map[string]func(*http.Request, *page) error{
+		"/{$}": c.overviewPage, "/topics": c.topicsPage, "/topics/{topic}": c.topicPage, "/tail": c.tailPage,
+		"/groups": c.groupsPage, "/groups/{group}": c.groupPage,
+		"/pipelines": c.pipelinesPage, "/pipelines/{pipeline}": c.pipelinePage,
+		"/connectors": c.connectorsPage, "/files": c.filesPage, "/files/{path...}": c.filePage,
+	}
+	names := map[string]string{
+		"/{$}": "overview", "/topics": "topics", "/topics/{topic}": "topic", "/tail": "tail", "/groups": "groups", "/groups/{group}": "group",
+		"/pipelines": "pipelines", "/pipelines/{pipeline}": "pipeline", "/connectors": "connectors", "/files": "files", "/files/{path...}": "file",
+	}
+	for pattern, fill := range pages {
+		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) { c.servePage(w, r, names[pattern], fill) })
+	}
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		c.servePage(w, r, "error", func(r *http.Request, p *page) error {
+			return fmt.Errorf("%s: %w", r.URL.Path, admin.ErrNotFound)
+		})
+	})
+}
+
+func (c *Console) servePage(w http.ResponseWriter, r *http.Request, name string, fill func(*http.Request, *page) error) {
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
+	defer cancel()
+	p := &page{Health: c.now().health(), Live: true, Status: http.StatusOK, c: c}
+	if err := fill(r.WithContext(ctx), p); err != nil {
+		name = "error"
+		p.Title, p.Error, p.Status = "Not here", err.Error(), statusOf(err)
+	}
+	var body bytes.Buffer
+	if err := c.pages[name].ExecuteTemplate(&body, "layout", p); err != nil {
+		c.log.Error("console page", "page", name, "err", err)
+		http.Error(w, "the page could not be made: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	_, _ = body.WriteTo(w)
+}
+
+// command is a line of the command line tool against this cluster.
+func (c *Console) command(args ...string) string {
+	words := []string{"leat"}
+	for _, a := range args {
+		words = append(words, shellQuote(a))
+	}
+	if c.cfg.Bootstrap != "" {
+		words = append(words, "-b", shellQuote(c.cfg.Bootstrap))
+	}
+	return strings.Join(words, " ")
+}
+
+// HasPipelines tells the navigation what there is.
+func (p *page) HasPipelines() bool { return len(p.c.cfg.Pipelines) > 0 }
+
+// HasConnectors is as HasPipelines.
+func (p *page) HasConnectors() bool { return p.c.cfg.Connectors != nil }
+
+// HasFiles is as HasPipelines.
+func (p *page) HasFiles() bool { return p.c.cfg.Files != "" }
+
+// Bootstrap is how the cluster is reached.
+func (p *page) Bootstrap() string { return p.c.cfg.Bootstrap }
+
+type overviewData struct {
+	Tiles   []tile
+	Charts  []chart
+	Picture template.HTML
+	Brokers []admin.Broker
+}
+
+// tile is a number in large type.
+type tile struct{ Label, Value, Live, Href string }
+
+// chart is drawn by the browser.
+type chart struct{ Title, Series, Unit, Color string }
+
+func (c *Console) overviewPage(_ *http.Request, p *page) error {
+	snap := c.now()
+	p.Title, p.Active, p.API = "Overview", "overview", "/api/v1/topology"
+	p.CLI = c.command("topic", "list")
+	p.Series = strings.Join([]string{seriesRecords, seriesBytes, seriesLag}, ",")
+	live := snap.live
+	pic, _ := flowOf(snap, c.cfg.Pipelines)
+	d := overviewData{Brokers: snap.cluster.Brokers, Picture: pic.svg("Flow of records")}
+	d.Tiles = []tile{
+		{"Records in", live["records_in"], "records_in", "/topics?sort=-rate"},
+		{"Bytes in", live["bytes_in"], "bytes_in", "/topics?sort=-size"},
+		{"Consumer lag", live["lag"], "lag", "/groups?sort=-lag"},
+		{"Topics", live["topics"], "topics", "/topics"},
+		{"On disk", live["size"], "size", "/topics?sort=-size"},
+	}
+	if p.HasFiles() {
+		d.Tiles = append(d.Tiles, tile{"Exported rows", live["rows"], "rows", "/files"})
+	}
+	d.Charts = []chart{
+		{"Records per second", seriesRecords, "rate", "1"}, {"Bytes per second", seriesBytes, "bytes", "2"}, {"Consumer lag, records", seriesLag, "count", "3"},
+	}
+	p.Data = d
+	return nil
+}
+
+func (c *Console) topicsPage(r *http.Request, p *page) error {
+	v := listView(r, pageLimit)
+	internal := r.URL.Query().Get("internal") == "true"
+	p.Title, p.Active, p.CLI, p.API = "Topics", "topics", c.command("topic", "list"), "/api/v1/topics"
+	p.List = list{view: v, Path: "/topics"}
+	if internal {
+		p.List.Extra, p.API = url.Values{"internal": {"true"}}, "/api/v1/topics?internal=true"
+	}
+	rows := topicRows(c.now(), v, internal)
+	p.List.Total = len(rows)
+	p.Data, p.List.Next = cut(rows, v)
+	return nil
+}
+
+func (c *Console) groupsPage(r *http.Request, p *page) error {
+	v := listView(r, pageLimit)
+	p.Title, p.Active, p.CLI, p.API = "Consumer groups", "groups", c.command("group", "list", "--lag"), "/api/v1/groups"
+	rows := groupRows(c.now(), v)
+	p.List = list{view: v, Path: "/groups", Total: len(rows)}
+	p.Data, p.List.Next = cut(rows, v)
+	return nil
+}
+
+type groupData struct {
+	admin.GroupDetail
+	Pace  float64
+	Time  string
+	Chart chart
+}
+
+func (c *Console) groupPage(r *http.Request, p *page) error {
+	name := r.PathValue("group")
+	p.Title, p.Active, p.CLI, p.API = name, "groups", c.command("group", "describe", name), "/api/v1/groups/"+url.PathEscape(name)
+	d, err := admin.DescribeGroup(r.Context(), c.adm, name)
+	if err != nil {
+		return err
+	}
+	pace := c.now().recent[groupKey(name)]
+	p.Series = lagSeries(name)
+	p.Data = groupData{d, pace, lagTime(d.Lag, pace), chart{"Lag, records", lagSeries(name), "count", "3"}}
+	return nil
+}
+
+type topicData struct {
+	admin.TopicDetail
+	Tab     string
+	From    string
+	Where   string
+	Part    string
+	Limit   int
+	Records []shownRecord
+	Answer  Records
+	Problem string // of the read
+	Next    string // URL of the records that follow
+	Groups  []groupRow
+	Rate    float64
+	Chart   chart
+}
+
+// shownRecord is a record on a page.
+type shownRecord struct {
+	message.Message
+	KeyText, ValueText string
+	Full               string // the value, indented
+	URL                string // of the whole record as JSON
+}
+
+func (c *Console) topicPage(r *http.Request, p *page) error {
+	name, q := r.PathValue("topic"), r.URL.Query()
+	p.Title, p.Active, p.API = name, "topics", "/api/v1/topics/"+url.PathEscape(name)
+	detail, err := c.describeTopic(r)
+	if err != nil {
+		return err
+	}
+	d := &topicData{TopicDetail: detail, Tab: q.Get("tab"), Rate: c.now().recent[topicKey(name)]}
+	switch d.Tab {
+	case "partitions", "configs":
+		p.CLI = c.command("topic", "describe", name)
+	case "consumers":
+		p.CLI = c.command("group", "list", "--lag")
+		d.Groups = c.readersOf(name)
+	default:
+		d.Tab = "messages"
+		c.fillMessages(r, p, d)
+	}
+	p.Series = topicSeries(name)
+	d.Chart = chart{"Records per second", topicSeries(name), "rate", "1"}
+	p.Data = d
+	return nil
+}
+
+// readersOf are the groups that have read a topic.
+func (c *Console) readersOf(topic string) []groupRow {
+	snap := c.now()
+	return slices.DeleteFunc(groupRows(snap, view{}), func(g groupRow) bool { return !slices.Contains(snap.reads[g.Group.Group], topic) })
+}
+
+func (c *Console) fillMessages(r *http.Request, p *page, d *topicData) {
+	v := r.URL.Query()
+	d.From, d.Where, d.Part = v.Get("from"), v.Get("where"), v.Get("partition")
+	if at := strings.TrimSpace(v.Get("at")); at != "" {
+		d.From = at
+	}
+	q, err := queryOf(r)
+	d.Limit = q.limit
+	p.API += "/records?" + v.Encode()
+	p.CLI = c.command(consumeArgs(d)...)
+	if err != nil {
+		d.Problem = err.Error()
+		return
+	}
+	if q.from = d.From; d.From == "" {
+		d.From = newest
+	}
+	if d.Answer, err = c.read(r.Context(), q); err != nil {
+		d.Problem = err.Error()
+		return
+	}
+	for _, m := range d.Answer.Records {
+		d.Records = append(d.Records, shown(m))
+	}
+	if q.from == "" || q.from == newest {
+		slices.Reverse(d.Records) // the newest on top
+	}
+	if d.Answer.Next != "" {
+		v.Set("cursor", d.Answer.Next)
+		d.Next = r.URL.Path + "?" + v.Encode()
+	}
+}
+
+// consumeArgs is the command that prints about the same records.
+func consumeArgs(d *topicData) []string {
+	args := []string{"topic", "consume", d.Name}
+	switch d.From {
+	case "", newest:
+		args = append(args, "-o", fmt.Sprintf("-%d", max(1, d.Limit)))
+	default:
+		args = append(args, "-o", d.From, "-n", fmt.Sprint(d.Limit))
+	}
+	if d.Part != "" {
+		args = append(args, "-p", d.Part)
+	}
+	if d.Where != "" {
+		args = append(args, "--where", d.Where)
+	}
+	return append(args, "--exit-at-end")
+}
+
+func shown(m message.Message) shownRecord {
+	s := shownRecord{Message: m, KeyText: "–", ValueText: "null"}
+	if m.Key != nil {
+		s.KeyText = shownText([]byte(*m.Key))
+	} else if m.KeyBase64 != "" {
+		s.KeyText = "base64 " + shorten(m.KeyBase64, 64)
+	}
+	if m.Value != nil {
+		s.ValueText = shownText([]byte(*m.Value))
+		s.Full = shownText([]byte(pretty(*m.Value)))
+	} else if m.ValueBase64 != "" {
+		s.ValueText = "base64 " + shorten(m.ValueBase64, maxShown)
+		s.Full = s.ValueText
+	}
+	s.URL = fmt.Sprintf("/api/v1/topics/%s/records?partition=%d&from=%d&limit=1", url.PathEscape(m.Topic), m.Partition, m.Offset)
+	return s
+}
+
+type tailData struct {
+	Topic, Where string
+	Topics       []string
+	Problem      string
+	Stream       string
+}
+
+// tailPage opens on the busiest topic, with a condition to try.
+func (c *Console) tailPage(r *http.Request, p *page) error {
+	v := r.URL.Query()
+	d := &tailData{Topic: v.Get("topic"), Where: v.Get("where")}
+	busiest := -1.0
+	for _, row := range topicRows(c.now(), view{}, false) {
+		d.Topics = append(d.Topics, row.Topic.Name)
+		if !v.Has("topic") && row.Rate > busiest && !slices.ContainsFunc(c.cfg.Pipelines, func(p Pipeline) bool {
+			return strings.HasPrefix(row.Topic.Name, p.App.Plan().Name+"-")
+		}) {
+			d.Topic, busiest = row.Topic.Name, row.Rate
+		}
+	}
+	if d.Topic != "" && !slices.Contains(d.Topics, d.Topic) {
+		d.Topics = append(d.Topics, d.Topic) // it may be too new for the last sample
+	}
+	if !v.Has("topic") && d.Topic == "activity" && !v.Has("where") {
+		d.Where = `value.action == "search"`
+	}
+	if _, err := message.CompileFilter(d.Where); err != nil {
+		d.Problem = err.Error()
+	}
+	args := []string{"topic", "tail", d.Topic}
+	params := url.Values{"topic": {d.Topic}}
+	if d.Where != "" {
+		args = append(args, "--where", d.Where)
+		params.Set("where", d.Where)
+	}
+	d.Stream = "/api/v1/tail?" + params.Encode()
+	p.Title, p.Active, p.CLI, p.API = "Live tail", "tail", c.command(args...), "/api/v1/topics/"+url.PathEscape(d.Topic)+"/records?"+params.Encode()
+	p.Live = false // one stream a tab
+	p.Data = d
+	return nil
+}
+
+func (c *Console) pipelinesPage(_ *http.Request, p *page) error {
+	p.Title, p.Active, p.CLI, p.API = "Pipelines", "pipelines", "leat pipeline list", "/api/v1/pipelines"
+	p.Data = c.now().pipelines
+	return nil
+}
+
+type pipelineData struct {
+	admin.PipelineDetail
+	Picture template.HTML
+	YAML    template.HTML
+	Results []result
+	Columns []string
+	Windows []windowRow
+}
+
+// result is the newest output of a pipeline in one of its topics, as a table.
+type result struct {
+	Topic   string
+	Columns []string
+	Rows    [][]string
+	Problem string
+}
+
+type windowRow struct {
+	Key    string
+	Start  time.Time
+	Values []string
+}
+
+const resultRows = 12
+
+func (c *Console) pipelinePage(r *http.Request, p *page) error {
+	name := r.PathValue("pipeline")
+	p.Title, p.Active, p.API = name, "pipelines", "/api/v1/pipelines/"+url.PathEscape(name)
+	p.CLI = "leat pipeline graph pipelines/" + shellQuote(name) + "/pipeline.yaml"
+	detail, err := c.describePipeline(name)
+	if err != nil {
+		return err
+	}
+	running, err := c.pipeline(name)
+	if err != nil {
+		return err
+	}
+	d := pipelineData{PipelineDetail: detail, YAML: paintYAML(detail.Document)}
+	d.Picture = pipelinePicture(running, c.now()).svg("Steps of " + name)
+	for _, t := range detail.Topics {
+		if t.Role == "sink" {
+			d.Results = append(d.Results, c.resultOf(r.Context(), t.Topic))
+		}
+	}
+	d.Columns, d.Windows = windowTable(detail.Windows)
+	p.Data = d
+	return nil
+}
+
+func (c *Console) resultOf(ctx context.Context, topic string) result {
+	out := result{Topic: topic}
+	answer, err := c.read(ctx, query{topic: topic, partition: -1, limit: resultRows, where: &message.Filter{}})
+	if err != nil {
+		out.Problem = err.Error()
+		return out
+	}
+	slices.Reverse(answer.Records)
+	var rows []map[string]json.RawMessage
+	for _, m := range answer.Records {
+		row := map[string]json.RawMessage{}
+		if m.Value != nil && json.Unmarshal([]byte(*m.Value), &row) == nil {
+			out.Columns = mergeColumns(out.Columns, []byte(*m.Value))
+		}
+		rows = append(rows, row)
+	}
+	for _, row := range rows {
+		cells := make([]string, len(out.Columns))
+		for i, name := range out.Columns {
+			cells[i] = cell(row[name])
+		}
+		out.Rows = append(out.Rows, cells)
+	}
+	out.sortRanks()
+	return out
+}
+
+// sortRanks puts the rows of each ranking, which share the first column, in its
+// order. The step top writes the column rank.
+func (r *result) sortRanks() {
+	rank := slices.Index(r.Columns, "rank")
+	if rank < 0 {
+		return
+	}
+	slices.SortStableFunc(r.Rows, func(a, b []string) int {
+		x, _ := strconv.Atoi(a[rank])
+		y, _ := strconv.Atoi(b[rank])
+		return cmp.Or(cmp.Compare(b[0], a[0]), cmp.Compare(x, y))
+	})
+}
+
+// mergeColumns adds the names of an object in the order of its text.
+func mergeColumns(columns []string, object []byte) []string {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if _, err := d.Token(); err != nil {
+		return columns
+	}
+	for d.More() && len(columns) < 40 {
+		name, err := d.Token()
+		text, ok := name.(string)
+		if err != nil || !ok {
+			return columns
+		}
+		if !slices.Contains(columns, text) {
+			columns = append(columns, text)
+		}
+		var skip json.RawMessage
+		if d.Decode(&skip) != nil {
+			return columns
+		}
+	}
+	return columns
+}
+
+// cell is a JSON value as it stands in a table.
+func cell(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil && len(raw) > 0 && raw[0] == '"' {
+		return shorten(text, 80)
+	}
+	var number float64
+	if json.Unmarshal(raw, &number) == nil && strings.Contains(string(raw), ".") {
+		return strconv.FormatFloat(number, 'f', 2, 64)
+	}
+	return shorten(string(raw), 80)
+}
+
+func windowTable(windows []admin.PipelineWindow) (columns []string, rows []windowRow) {
+	names := map[string]bool{}
+	for _, w := range windows {
+		for name := range w.Value {
+			names[name] = true
+		}
+	}
+	columns = slices.Sorted(maps.Keys(names))
+	slices.SortStableFunc(windows, func(a, b admin.PipelineWindow) int { return b.Start.Compare(a.Start) })
+	for _, w := range windows[:min(len(windows), resultRows)] {
+		row := windowRow{Key: w.Key, Start: w.Start}
+		for _, name := range columns {
+			raw, _ := json.Marshal(w.Value[name])
+			row.Values = append(row.Values, cell(raw))
+		}
+		rows = append(rows, row)
+	}
+	return columns, rows
+}
+
+func (c *Console) connectorsPage(_ *http.Request, p *page) error {
+	p.Title, p.Active, p.CLI, p.API = "Connectors", "connectors", "leat connector list", "/api/v1/connectors"
+	p.Data = c.now().connectors
+	return nil
+}
+
+func (c *Console) filesPage(r *http.Request, p *page) error {
+	v := listView(r, pageLimit)
+	p.Title, p.Active, p.API = "Parquet files", "files", "/api/v1/files"
+	p.CLI = "find " + shellQuote(c.cfg.Files) + " -name '*.parquet' -not -path '*/.tmp/*'"
+	rows := fileRows(c.now(), v)
+	p.List = list{view: v, Path: "/files", Total: len(rows)}
+	p.Data, p.List.Next = cut(rows, v)
+	return c.now().filesErr
+}
+
+type fileData struct {
+	admin.FileDetail
+	Rows [][]string
+}
+
+func (c *Console) filePage(r *http.Request, p *page) error {
+	path := r.PathValue("path")
+	p.Title, p.Active, p.API = path[strings.LastIndex(path, "/")+1:], "files", (&url.URL{Path: "/api/v1/files/" + path}).String()
+	p.CLI = fmt.Sprintf(`duckdb -c "from '%s/%s' limit %d"`, c.cfg.Files, path, previewRows)
+	detail, err := describeFile(c.cfg.Files, c.now().files, path)
+	if err != nil {
+		return err
+	}
+	d := fileData{FileDetail: detail}
+	for _, row := range detail.FirstRows {
+		cells := make([]string, len(row))
+		for i, v := range row {
+			raw, err := json.Marshal(v)
+			if err != nil {
+				return err
+			}
+			cells[i] = cell(raw)
+		}
+		d.Rows = append(d.Rows, cells)
+	}
+	p.Data = d
+	return nil
+}
