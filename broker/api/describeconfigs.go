@@ -10,18 +10,17 @@ import (
 )
 
 // describeConfigs tells the configuration of topics, brokers and loggers: each
-// value with its source and, if asked, with the values behind it. Resources of
-// unknown types are left out of the answer.
+// value with its source and, if asked, with the values behind it.
 func (a *API) describeConfigs(r *server.Request, req *kmsg.DescribeConfigsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
 	for i := range req.Resources {
 		res := &req.Resources[i]
 		owner, ok := configOwner(res.ResourceType, res.ResourceName)
-		if !ok {
-			continue
-		}
 		out := kmsg.NewDescribeConfigsResponseResource()
-		if err := a.mayConfigure(r, auth.DescribeConfigs, owner); err != nil {
+		if !ok {
+			err := refuse(kerr.InvalidRequest, "there are no configurations of type %d", res.ResourceType)
+			out.ErrorCode, out.ErrorMessage = code(err), message(err)
+		} else if err := a.mayConfigure(r, auth.DescribeConfigs, owner); err != nil {
 			out.ErrorCode, out.ErrorMessage = code(err), message(err)
 		} else {
 			out = a.describeResource(req, res)

@@ -416,11 +416,7 @@ func (c *fetchCall) storageError(err error) error {
 func (c *fetchCall) nameLeader(item *fetchItem, tp record.TopicPartition) {
 	e := item.answer.ErrorCode
 	if c.r.Header.Version >= fetchLeader && (e == kerr.NotLeaderForPartition.Code || e == kerr.FencedLeaderEpoch.Code) {
-		nodes := &c.nodes
-		if c.follower {
-			nodes = new([]wire.Endpoint) // brokers know each other's addresses
-		}
-		item.answer.CurrentLeader = c.a.leaderOf(c.a.Images.Load(), tp, listener(c.r), nodes)
+		item.answer.CurrentLeader = c.a.leaderOf(c.a.Images.Load(), tp, listener(c.r), &c.nodes)
 	}
 }
 

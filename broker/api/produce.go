@@ -132,6 +132,9 @@ func (c *produceCall) addTopic(t *wire.ProduceTopic) {
 		})
 		if batch, err := c.check(name, p, err); err != nil {
 			c.refuse(row, err)
+			if errors.Is(err, errBaseOffset) { // Kafka finds it inside of the log
+				c.tellLogStart(row, record.TopicPartition{Topic: name, Partition: p.Index})
+			}
 		} else if batch != nil {
 			c.rows = append(c.rows, row)
 			c.app.Entries = append(c.app.Entries, replica.AppendEntry{
@@ -313,12 +316,17 @@ func (c *produceCall) result(row int, e *replica.AppendEntry, res *replica.Appen
 	err := c.a.notHosted(e.TP, res.Err)
 	c.refuse(row, err)
 	if !done && tellsLogStart(err) {
-		if info, ok := c.a.Replicas.Partition(e.TP); ok {
-			p.LogStartOffset = info.LogStartOffset
-		}
+		c.tellLogStart(row, e.TP)
 	}
 	if p.ErrorCode == kerr.NotLeaderForPartition.Code && c.r.Header.Version >= produceLeader {
 		p.CurrentLeader = c.a.leaderOf(c.image, e.TP, listener(c.r), &c.resp.Endpoints)
+	}
+}
+
+// tellLogStart adds the log's start to the answer at row.
+func (c *produceCall) tellLogStart(row int, tp record.TopicPartition) {
+	if info, ok := c.a.Replicas.Partition(tp); ok {
+		c.resp.Partitions[row].LogStartOffset = info.LogStartOffset
 	}
 }
 

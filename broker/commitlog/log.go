@@ -41,14 +41,18 @@ type Log struct {
 	syncMu sync.Mutex // one sync at a time; waiters share its result
 	mu     sync.Mutex // appends, truncations, the segment list
 	// Guarded by mu:
-	producers  *producerState
-	snapshots  []int64 // offsets of the snapshot files, ascending
-	unsynced   []int64 // snapshots written since the last sync
-	pending    update  // scratch of the append under way
-	dirDirty   bool    // folder entries changed since the last sync
-	records    int64   // appended since the last sync
-	oldest     int64   // ms, when the first of them came; 0: none
-	idleExpiry int64   // ms after which silent producers are forgotten
+	producers *producerState
+	snapshots []int64 // offsets of the snapshot files, ascending
+	unsynced  []int64 // snapshots written since the last sync
+	pending   update  // scratch of the append under way
+	// stored is what the epoch file holds. It may be behind epochs by entries
+	// without records, which opening drops again; the next append mends it.
+	stored       []epochEntry
+	storedBehind bool
+	dirDirty     bool  // folder entries changed since the last sync
+	records      int64 // appended since the last sync
+	oldest       int64 // ms, when the first of them came; 0: none
+	idleExpiry   int64 // ms after which silent producers are forgotten
 }
 
 // hooks are what a log asks of its manager. All may be nil.
@@ -198,16 +202,23 @@ func (l *Log) StartEpoch(epoch int32, startOffset int64) error {
 
 // assignEpoch notes an epoch's start unless it is known. The caller holds mu.
 func (l *Log) assignEpoch(epoch int32, start int64) error {
-	e := epochEntry{epoch, start}
-	if epoch < 0 || !l.epochs.needs(e) {
+	if epoch < 0 {
 		return nil
 	}
-	return l.writeEpochs(addEpoch(l.epochs.snapshot(), e))
+	if e := (epochEntry{epoch, start}); l.epochs.needs(e) {
+		return l.writeEpochs(addEpoch(l.epochs.snapshot(), e))
+	}
+	if l.storedBehind {
+		return l.writeEpochs(l.epochs.snapshot())
+	}
+	return nil
 }
 
 // writeEpochs replaces the epoch history in file and memory. The caller holds mu.
 func (l *Log) writeEpochs(entries []epochEntry) error {
-	if slices.Equal(entries, l.epochs.snapshot()) {
+	if slices.Equal(entries, l.stored) {
+		l.epochs.set(entries)
+		l.storedBehind = false
 		return nil
 	}
 	if err := replaceFile(l.dir.fs, l.dir.name(epochFile), encodeEpochs(entries)); err != nil {
@@ -215,6 +226,7 @@ func (l *Log) writeEpochs(entries []epochEntry) error {
 	}
 	l.dirDirty = false // replaceFile has synced the folder
 	l.epochs.set(entries)
+	l.stored, l.storedBehind = entries, false
 	return nil
 }
 

@@ -95,7 +95,7 @@ type Manager struct {
 	dirs     []*logDir
 	failures chan dirError // room for every directory
 
-	createMu [32]sync.Mutex // by partition: one creation or deletion of it at a time
+	createMu [128]sync.Mutex // by partition: one creation or deletion of it at a time
 	mu       sync.RWMutex
 	logs     map[record.TopicPartition]*Log // those of failed directories too
 }

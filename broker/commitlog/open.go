@@ -341,8 +341,8 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 	if err := s.flushIndexes(false); err != nil && !noSpace(err) {
 		return 0, false, err
 	}
-	s.unsynced = true
-	s.txns.set(nil) // refilled by the replay of producer state
+	s.unsynced = s.size.Load() > 0 // else there are no index files
+	s.txns.set(nil)                // refilled by the replay of producer state
 	return end, cut, l.becomeActive(s, h.f, end)
 }
 
@@ -388,7 +388,7 @@ func (l *Log) settle(o openOptions, found listing, end, checked int64) error {
 		l.safe.Store(end)
 	}
 	entries := withoutStart(withoutEnd(l.epochs.snapshot(), end), l.start.Load())
-	if err := l.storeEpochs(found, entries); err != nil {
+	if err := l.storeEpochs(found, entries, end); err != nil {
 		return err
 	}
 	l.snapshots = found.snapshots
@@ -403,21 +403,29 @@ func (l *Log) settle(o openOptions, found listing, end, checked int64) error {
 	return l.reloadProducers(min(end, checked), end, o.now.UnixMilli())
 }
 
-// storeEpochs makes the file agree with memory if recovery changed anything.
-func (l *Log) storeEpochs(found listing, entries []epochEntry) error {
+// storeEpochs takes over the epochs that recovery found, and makes the file agree
+// if it tells anything else of the records up to end.
+func (l *Log) storeEpochs(found listing, entries []epochEntry, end int64) error {
 	old, err := loadEpochs(l.dir.fs, l.dir.name(epochFile))
-	if err == nil && slices.Equal(old.entries, entries) {
-		l.epochs.set(entries)
+	if err == nil {
+		l.stored = old.entries
+	}
+	l.epochs.set(entries)
+	if err == nil && slices.Equal(withoutEnd(l.stored, end), entries) {
+		l.storedBehind = len(l.stored) > len(entries)
 		return nil
 	}
 	if !found.epochs && len(entries) == 0 {
 		return nil
 	}
-	l.epochs.set(nil)
-	if err := replaceFile(l.dir.fs, l.dir.name(epochFile), encodeEpochs(entries)); err != nil && !noSpace(err) {
-		return err
+	if err := replaceFile(l.dir.fs, l.dir.name(epochFile), encodeEpochs(entries)); err != nil {
+		l.storedBehind = true
+		if !noSpace(err) {
+			return err
+		}
+		return nil
 	}
-	l.epochs.set(entries)
+	l.stored = entries
 	return nil
 }
 

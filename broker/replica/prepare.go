@@ -11,7 +11,7 @@ import (
 )
 
 // prepareWorkers bounds how many logs are made at the same time.
-const prepareWorkers = 32
+const prepareWorkers = 128
 
 // prepareLogs makes the logs of partitions that are new here, many at a time:
 // each costs several syncs, which the disk can do together. An error is left to

@@ -156,7 +156,7 @@ func linger(ctx context.Context, d time.Duration) (context.Context, context.Canc
 
 // turn is one round of the loop: poll, process, commit if it is time.
 func (t *thread) turn(ctx context.Context) error {
-	polled := t.poll(ctx)
+	fetches := t.poll(ctx)
 	defer t.client.AllowRebalance()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -166,10 +166,8 @@ func (t *thread) turn(ctx context.Context) error {
 	if err := t.takeRestored(); err != nil {
 		return err
 	}
-	for _, fetches := range polled {
-		if err := t.enqueue(fetches); err != nil {
-			return err
-		}
+	if err := t.enqueue(fetches); err != nil {
+		return err
 	}
 	if err := t.process(); err != nil {
 		return err
@@ -188,20 +186,10 @@ func (t *thread) turn(ctx context.Context) error {
 // that they start soon.
 const restoringWait = 10 * time.Millisecond
 
-// maxPolls bounds the polls of one round.
-const maxPolls = 16
-
-// poll takes what has been fetched, all of it if it can: a task of which
-// nothing is queued while its records lie in the client would look caught up.
-func (t *thread) poll(ctx context.Context) []kgo.Fetches {
+func (t *thread) poll(ctx context.Context) kgo.Fetches {
 	ctx, cancel := context.WithTimeout(ctx, t.pollWait())
 	defer cancel()
-	out := []kgo.Fetches{t.client.PollRecords(ctx, t.app.cfg.MaxPoll)}
-	for len(out) < maxPolls && out[len(out)-1].NumRecords() >= t.app.cfg.MaxPoll {
-		var now context.Context // none: only what is there
-		out = append(out, t.client.PollRecords(now, t.app.cfg.MaxPoll))
-	}
-	return out
+	return t.client.PollRecords(ctx, t.app.cfg.MaxPoll)
 }
 
 // pollWait is how long a poll may wait for records.

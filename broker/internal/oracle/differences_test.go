@@ -13,8 +13,8 @@ import (
 // stands for a field that a peer does not have.
 type observed struct{ field, leat, kafka string }
 
-// difference is one that is meant. Patterns are those of path.Match, without
-// "/" as a separator; an empty pattern matches everything.
+// difference is one that is meant. Patterns know * and ? only; an empty pattern
+// matches everything.
 type difference struct {
 	api         int16
 	peer        string // "Kafka 3.9" or "Kafka 4.3"
@@ -27,6 +27,9 @@ type difference struct {
 
 // plainly keeps brackets and slashes from meaning something in a pattern.
 var plainly = strings.NewReplacer("[", "(", "]", ")", "/", "|", "\\", "|")
+
+// anyAPI stands for all APIs in a difference.
+const anyAPI = -1
 
 // ledger is the table with a count of what was seen.
 type ledger struct {
@@ -42,7 +45,7 @@ func newLedger() *ledger {
 // explain reports whether the table lists what was observed.
 func (l *ledger) explain(kafka string, r *row, version int16, o observed) bool {
 	for i, d := range l.rows {
-		if d.api == r.key && matches(d.peer, kafka) && matches(d.row, r.name) &&
+		if (d.api == r.key || d.api == anyAPI) && matches(d.peer, kafka) && matches(d.row, r.name) &&
 			d.from <= version && (d.below == 0 || version < d.below) &&
 			matches(d.field, o.field) && matches(d.leat, o.leat) && matches(d.kafka, o.kafka) {
 			l.used[i].Add(1)
@@ -66,7 +69,7 @@ func (l *ledger) unused(t *testing.T) {
 	for i, d := range l.rows {
 		if l.used[i].Load() == 0 {
 			a, _ := wire.Lookup(d.api)
-			t.Errorf("listed difference does not occur: %s %q %s: %s", a.Name, d.row, d.field, d.why)
+			t.Errorf("listed difference does not occur: %s %q %q %q: %s", a.Name, d.row, d.field, d.leat, d.why)
 		}
 	}
 }

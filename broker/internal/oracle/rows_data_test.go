@@ -216,10 +216,11 @@ func batchRows() []row {
 	}
 	return append(rows, row{name: "batches", key: wire.Produce, talk: func(c *call) {
 		t := c.topic("t", int32(len(batches)))
+		id := c.id(t)
 		for i, b := range batches {
 			c.as = b.name
-			c.ask(produceTo(t, c.id(t), int32(i), b.make(c)))
-			c.ask(fetchFrom(t, c.id(t), int32(i), 0))
+			c.ask(produceTo(t, id, int32(i), b.make(c)))
+			c.ask(fetchFrom(t, id, int32(i), 0))
 		}
 	}})
 }

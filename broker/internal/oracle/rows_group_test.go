@@ -352,7 +352,7 @@ func groupRows() []row {
 			g, h := c.name("g"), c.name("h")
 			id, _ := c.stable(g)
 			c.do(commit(h, c.fixture(), c.id(c.fixture()), 0, 3))
-			c.ask(&kmsg.DeleteGroupsRequest{Groups: []string{g, h, "unknown", ""}})
+			c.ask(&kmsg.DeleteGroupsRequest{Groups: []string{g, h, "unknown"}})
 			c.ask(&kmsg.DeleteGroupsRequest{Groups: []string{h}})
 			c.do(leaveGroup(g, id))
 			c.ask(&kmsg.DeleteGroupsRequest{Groups: []string{g}})

@@ -40,7 +40,7 @@ func (c *Console) apiRoutes(mux *http.ServeMux) {
 	api("health", func(*http.Request) (any, error) { return c.now().health(), nil })
 	mux.HandleFunc("GET /api/v1/topics", c.serveTopicsJSON)
 	api("topics/{topic}", func(r *http.Request) (any, error) {
-		return admin.DescribeTopic(r.Context(), c.adm, r.PathValue("topic"))
+		return c.describeTopic(r)
 	})
 	api("topics/{topic}/partitions", func(r *http.Request) (any, error) {
 		t, err := c.describeTopic(r)

@@ -68,9 +68,9 @@ type Console interface {
 
 // Parts are what a console shows.
 type Parts struct {
-	Bootstrap  string
-	Client     []kgo.Opt
-	Pipelines  []*Pipeline
+	Bootstrap string
+	Client    []kgo.Opt
+	Pipelines []*Pipeline
 	// Connectors are those that feed the pipelines.
 	Connectors *herder.Standalone
 	// Files is the folder of the Parquet files.
