@@ -342,8 +342,26 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 		return 0, false, err
 	}
 	s.unsynced = s.size.Load() > 0 // else there are no index files
-	s.txns.set(nil)                // refilled by the replay of producer state
+	if err := l.staleTxns(s); err != nil {
+		return 0, false, err
+	}
 	return end, cut, l.becomeActive(s, h.f, end)
+}
+
+// staleTxns forgets what a crash has left of a segment's transaction index: the
+// replay of producer state fills it again, if there is anything to replay.
+func (l *Log) staleTxns(s *segment) error {
+	s.txns.set(nil)
+	s.txns.stale = s.size.Load() > 0
+	if s.txns.stale {
+		return nil
+	}
+	err := l.dir.fs.Remove(s.path(txnSuffix))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	l.dirDirty = true
+	return err
 }
 
 // nextValid gives the next batch if it is intact and in its place.
@@ -392,7 +410,7 @@ func (l *Log) settle(o openOptions, found listing, end, checked int64) error {
 		return err
 	}
 	l.snapshots = found.snapshots
-	if err := l.dropStraySnapshots(end); err != nil {
+	if err := l.dropStraySnapshots(min(end, checked)); err != nil {
 		return err
 	}
 	if checked == notChecked && len(l.snapshots) == 0 {
@@ -430,23 +448,25 @@ func (l *Log) storeEpochs(found listing, entries []epochEntry, end int64) error 
 }
 
 // dropStraySnapshots keeps the snapshots at segment bases and the newest one,
-// none beyond the end.
-func (l *Log) dropStraySnapshots(end int64) error {
+// none beyond the offset up to which they can be trusted: a crash may have
+// brought back what a truncation had removed.
+func (l *Log) dropStraySnapshots(trusted int64) error {
 	bases := map[int64]bool{}
 	for _, s := range *l.segments.Load() {
 		bases[s.base] = true
 	}
 	newest := int64(-1)
 	for _, o := range l.snapshots {
-		if o <= end {
+		if o <= trusted {
 			newest = max(newest, o)
 		}
 	}
-	return l.dropSnapshots(func(o int64) bool { return o > end || !bases[o] && o != newest })
+	return l.dropSnapshots(func(o int64) bool { return o > trusted || !bases[o] && o != newest })
 }
 
 // reloadProducers builds the producer state at end from the newest readable
-// snapshot at or below newest and the batches after it.
+// snapshot at or below newest and the batches after it. Segments that begin after
+// newest get their snapshot anew.
 func (l *Log) reloadProducers(newest, end, now int64) error {
 	from, state, err := l.loadSnapshot(newest, now)
 	if err != nil {
@@ -455,6 +475,10 @@ func (l *Log) reloadProducers(newest, end, now int64) error {
 	l.producers = state
 	var u update
 	for _, s := range *l.segments.Load() {
+		if s.base > newest && s.base > from {
+			l.producers.end = s.base
+			l.takeSnapshot(s.base)
+		}
 		if err := l.replaySegment(s, from, end, &u); err != nil {
 			return err
 		}
@@ -528,7 +552,7 @@ func (l *Log) replaySegment(s *segment, from, end int64, u *update) error {
 	}
 	kept := slices.DeleteFunc(slices.Clone(s.txns.entries()), func(t AbortedTxn) bool { return t.LastOffset >= from })
 	kept = append(kept, aborted...)
-	if slices.Equal(kept, s.txns.entries()) && s.txns.list.Load() != nil && !s.unsynced {
+	if slices.Equal(kept, s.txns.entries()) && s.txns.list.Load() != nil && !s.txns.stale {
 		return nil
 	}
 	return s.txns.rewrite(l.dir.fs, s.path(txnSuffix), kept)

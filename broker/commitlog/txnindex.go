@@ -55,6 +55,7 @@ func decodeTxns(data []byte, base int64) ([]AbortedTxn, error) {
 type txnIndex struct {
 	list  atomic.Pointer[[]AbortedTxn] // nil: not loaded; replaced, never changed
 	dirty bool                         // the file needs a sync
+	stale bool                         // the file may hold anything, if it is there at all
 }
 
 func (x *txnIndex) entries() []AbortedTxn {
@@ -110,6 +111,7 @@ func (x *txnIndex) add(fsys vfs.FS, name string, txns []AbortedTxn) error {
 func (x *txnIndex) rewrite(fsys vfs.FS, name string, list []AbortedTxn) error {
 	x.set(list)
 	x.dirty = false
+	x.stale = false
 	if len(list) == 0 {
 		if err := fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

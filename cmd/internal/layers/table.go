@@ -42,7 +42,7 @@ func brokerRules() []Rule {
 
 		{"broker/auth", nil, nil},
 		{"broker/commitlog", []string{"broker/record", "broker/vfs"}, []string{prom}},
-		{"broker/coordination", nil, nil},
+		{"broker/coordination", []string{"broker/record"}, nil},
 		{"broker/coordination/embedded", []string{"broker/coordination", "broker/vfs"}, []string{prom}},
 		{"broker/coordination/zookeeper", []string{"broker/coordination"}, []string{prom, "github.com/go-zookeeper/zk"}},
 		{"broker/metadata", []string{"broker/coordination", "broker/record"}, []string{kmsg}},
