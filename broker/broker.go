@@ -150,7 +150,7 @@ func (b *Broker) start(l *life) error {
 			return err
 		}
 	}
-	b.log.Info("broker ready", "broker", b.id, "cluster", b.clusterID, "took", time.Since(begin))
+	b.log.Info("broker ready", "broker", b.id, "cluster", b.clusterID, "took", time.Since(begin).String())
 	return nil
 }
 

@@ -32,7 +32,7 @@ type lane struct {
 type aligner struct {
 	slack, maxWait int64  // milliseconds
 	lanes          []lane // by sub
-	turn           int    // lanes[turn:] have their turn first, the start of a sub
+	turn           int    // lanes[turn:] have their turn first
 }
 
 // step is what a task may do next.
@@ -46,27 +46,41 @@ type step struct {
 // lanes change; a deadline of math.MaxInt64 says that none is ready.
 func (a *aligner) next(now int64) (s step, deadline int64, ok bool) {
 	deadline = math.MaxInt64
-	if a.turn >= len(a.lanes) {
-		a.turn = 0
-	}
-	from := a.turn
-	for first := true; first || from != a.turn; first = false {
-		to := from + 1
-		for to < len(a.lanes) && a.lanes[to].sub == a.lanes[from].sub {
-			to++
-		}
-		if from >= len(a.lanes) {
-			return s, deadline, false
-		}
+	from := a.start()
+	for seen := 0; seen < len(a.lanes); {
+		to := a.end(from)
 		best, limit, until := a.choose(a.lanes[from:to], now)
 		if best >= 0 {
-			a.turn = to % len(a.lanes)
+			a.turn = to
 			return step{from + best, limit}, 0, true
 		}
 		deadline = min(deadline, until)
+		seen += to - from
 		from = to % len(a.lanes)
 	}
 	return s, deadline, false
+}
+
+// start is the first lane of the sub-topology whose turn it is: the lanes may
+// have changed since the last turn.
+func (a *aligner) start() int {
+	if a.turn >= len(a.lanes) {
+		return 0
+	}
+	from := a.turn
+	for from > 0 && a.lanes[from-1].sub == a.lanes[from].sub {
+		from--
+	}
+	return from
+}
+
+// end is the lane after the last one of the sub-topology that begins at from.
+func (a *aligner) end(from int) int {
+	to := from + 1
+	for to < len(a.lanes) && a.lanes[to].sub == a.lanes[from].sub {
+		to++
+	}
+	return to
 }
 
 // choose picks the task with the lowest head among siblings; -1 if it has to

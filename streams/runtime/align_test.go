@@ -205,3 +205,18 @@ func fetch(rng *rand.Rand, sim []*simLane, now int64) {
 		}
 	}
 }
+
+// TestAlignerOfChangedLanes: the turn may point into the middle of a
+// sub-topology after tasks have come and gone, or beyond the last lane.
+func TestAlignerOfChangedLanes(t *testing.T) {
+	for turn := range 5 {
+		a := aligner{slack: 10, maxWait: 500, turn: turn, lanes: []lane{{sub: 0}, {sub: 0}, {sub: 1}, {sub: 1}}}
+		if s, _, ok := a.next(1000); ok {
+			t.Errorf("turn %d: lane %d may go, none is ready", turn, s.lane)
+		}
+		a.lanes[1].ready = true
+		if s, _, ok := a.next(1000); !ok || s.lane != 1 {
+			t.Errorf("turn %d: lane %d, %v", turn, s.lane, ok)
+		}
+	}
+}

@@ -111,6 +111,8 @@ func newThread(ctx context.Context, a *App, id int, l *layout, cache *state.Cach
 	if a.cfg.SessionTimeout > 0 {
 		opts = append(opts, kgo.SessionTimeout(a.cfg.SessionTimeout), kgo.HeartbeatInterval(a.cfg.SessionTimeout/3))
 	}
+	t.mu.Lock() // the group's callbacks may come before the client is known here
+	defer t.mu.Unlock()
 	if t.client, err = kgo.NewClient(opts...); err != nil {
 		t.restore.client.Close()
 		return nil, fmt.Errorf("streams: client: %w", err)
