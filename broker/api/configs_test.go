@@ -141,9 +141,11 @@ func TestConfigErrors(t *testing.T) {
 	}
 	unknown := at(4, kmsg.NewPtrDescribeConfigsRequest())
 	unknown.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: 99, ResourceName: "x"}}
-	if got := ask[*kmsg.DescribeConfigsResponse](t, c, unknown).Resources; len(got) != 0 {
-		t.Errorf("unknown type: %+v", got)
+	got := ask[*kmsg.DescribeConfigsResponse](t, c, unknown).Resources
+	if len(got) != 1 || len(got[0].Configs) != 0 {
+		t.Fatalf("unknown type: %+v", got)
 	}
+	wantCode(t, "unknown type", got[0].ErrorCode, kerr.InvalidRequest)
 	for _, tc := range []struct {
 		what string
 		req  *kmsg.IncrementalAlterConfigsRequest

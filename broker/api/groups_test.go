@@ -126,6 +126,8 @@ func TestGroupOfOne(t *testing.T) {
 }
 
 // A consumer whose subscription cannot be read is refused, and the group goes on.
+// One that only ends early is not: kafka-go sends version 1 without the owned
+// partitions that belong to it.
 func TestJoinWithUnreadableSubscription(t *testing.T) {
 	b := brokertest.Start(t, nil)
 	ready(t, b)
@@ -135,7 +137,8 @@ func TestJoinWithUnreadableSubscription(t *testing.T) {
 		metadata []byte
 		want     *kerr.Error
 	}{
-		{"consumer", []byte{0, 1, 0xff}, kerr.InconsistentGroupProtocol},
+		{"consumer", []byte{0, 1, 0xff}, nil},
+		{"consumer", []byte("\x00\x01\x00\x00\x00\x01\x00\x01t\xff\xff\xff\xff"), nil},
 		{"consumer", []byte{0, 1, 0x7f, 0xff, 0xff, 0xff}, kerr.InconsistentGroupProtocol},
 		{"other", []byte{0, 1, 0xff}, nil},
 		{"consumer", nil, nil},

@@ -95,6 +95,9 @@ func decode[T any, Q request[T]](r *server.Request, body []byte) (Q, error) {
 	if len(body) > maxBody {
 		return nil, fmt.Errorf("%w: %d bytes are too many", errDecode, len(body))
 	}
+	if err := wire.CheckCounts(r.Header.Key, r.Header.Version, body); err != nil {
+		return nil, fmt.Errorf("%w: %w", errDecode, err)
+	}
 	req := Q(new(T))
 	req.SetVersion(r.Header.Version)
 	if err := req.ReadFrom(body); err != nil {

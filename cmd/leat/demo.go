@@ -93,7 +93,7 @@ func (a *App) demo(cmd *cobra.Command, f demoFlags, started time.Time) error {
 // demoConsole is the console over the parts of a demo.
 func demoConsole(parts demo.Parts) (demo.Console, error) {
 	config := console.Config{
-		Bootstrap: parts.Bootstrap, Client: parts.Client, Files: parts.Files, Log: parts.Log,
+		Bootstrap: parts.Bootstrap, Client: parts.Client, Files: parts.Files, Log: parts.Log, Trial: parts.Trial,
 		Connectors: func() []console.Connector { return consoleConnectors(parts.Connectors) },
 	}
 	for _, p := range parts.Pipelines {

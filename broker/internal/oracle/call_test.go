@@ -157,7 +157,7 @@ func (c *call) makeTopic(name string, partitions int32, configs ...string) {
 // awaitLeader waits until the peer's metadata names leaders, which Kafka learns
 // a moment after the topic is made.
 func (c *call) awaitLeader(name string) {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(5 * time.Millisecond) {
 		if c.led(name) {
 			return
 		}

@@ -7,7 +7,7 @@ import (
 )
 
 // pause is the step of loops that wait for a peer.
-func pause() { time.Sleep(10 * time.Millisecond) }
+func pause() { <-time.After(10 * time.Millisecond) }
 
 func str(s string) *string { return &s }
 

@@ -32,6 +32,7 @@ func TestFramesThatAreNone(t *testing.T) {
 		"unknown API":     sized([]byte{0x7f, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff}),
 		"garbage inside":  sized([]byte{0, 3, 0, 9, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}),
 		"huge array":      sized([]byte{0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff}),
+		"countless tags":  sized([]byte{0, 60, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f}),
 		"unknown version": sized([]byte{0, 0, 0, 99, 0, 0, 0, 1, 0xff, 0xff}),
 	} {
 		lines := strings.Count(s.Stderr(), "\n")

@@ -38,6 +38,9 @@ func DescribeCluster(ctx context.Context, cl *kadm.Client) (Cluster, error) {
 		c.Brokers = append(c.Brokers, Broker{ID: b.NodeID, Host: b.Host, Port: b.Port, Rack: b.Rack, Controller: b.NodeID == m.Controller})
 	}
 	for _, t := range m.Topics {
+		if missing(t) {
+			continue
+		}
 		if !isInternal(t) {
 			c.Topics++
 		}

@@ -73,7 +73,7 @@ func Topics(ctx context.Context, cl *kadm.Client, internal bool) ([]Topic, error
 	}
 	names := make([]string, 0, len(details))
 	for name, d := range details {
-		if internal || !isInternal(d) {
+		if !missing(d) && (internal || !isInternal(d)) {
 			names = append(names, name)
 		}
 	}
@@ -104,6 +104,10 @@ func isInternal(d kadm.TopicDetail) bool {
 	return d.IsInternal || strings.HasPrefix(d.Topic, "__")
 }
 
+// missing tells of a topic that does not exist: a client's cache lists those
+// too that were asked for in vain.
+func missing(d kadm.TopicDetail) bool { return errors.Is(d.Err, kerr.UnknownTopicOrPartition) }
+
 // DescribeTopic reads one topic; ErrNotFound when it does not exist.
 func DescribeTopic(ctx context.Context, cl *kadm.Client, name string) (TopicDetail, error) {
 	details, err := cl.ListTopicsWithInternal(ctx, name)
@@ -111,7 +115,7 @@ func DescribeTopic(ctx context.Context, cl *kadm.Client, name string) (TopicDeta
 		return TopicDetail{}, fmt.Errorf("describe topic %s: %w", name, err)
 	}
 	d, ok := details[name]
-	if !ok || errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
+	if !ok || missing(d) {
 		return TopicDetail{}, fmt.Errorf("topic %s: %w", name, ErrNotFound)
 	}
 	if d.Err != nil {

@@ -59,6 +59,29 @@ func (c *Console) apiRoutes(mux *http.ServeMux) {
 	})
 	api("pipelines", func(*http.Request) (any, error) { return nonNil(c.now().pipelines), nil })
 	api("pipelines/{pipeline}", func(r *http.Request) (any, error) { return c.describePipeline(r.PathValue("pipeline")) })
+	mux.HandleFunc("POST /api/v1/pipelines/{pipeline}/preview", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
+		defer cancel()
+		document, err := documentOf(w, r)
+		if err != nil {
+			c.fail(w, err)
+			return
+		}
+		p, err := c.preview(ctx, r.PathValue("pipeline"), document)
+		if err != nil {
+			c.fail(w, err)
+			return
+		}
+		c.writeJSON(w, p)
+	})
+	api("trial", func(r *http.Request) (any, error) { return c.describeTrial(r) })
+	mux.HandleFunc("POST /api/v1/trial/{action}", func(w http.ResponseWriter, r *http.Request) {
+		if err := c.startTrial(r); err != nil {
+			c.fail(w, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
 	api("connectors", func(*http.Request) (any, error) { return connectorRows(c.now()), nil })
 	api("topology", c.topology)
 	mux.HandleFunc("GET /api/v1/files", c.serveFilesJSON)
@@ -113,10 +136,12 @@ type problem struct {
 
 func statusOf(err error) int {
 	switch {
-	case errors.Is(err, admin.ErrNotFound) || errors.Is(err, errNoFile) || errors.Is(err, errNoPipeline):
+	case errors.Is(err, admin.ErrNotFound) || errors.Is(err, errNoFile) || errors.Is(err, errNoPipeline) || errors.Is(err, errNoTrial):
 		return http.StatusNotFound
 	case errors.Is(err, errQuery):
 		return http.StatusBadRequest
+	case errors.Is(err, admin.ErrTrialBusy):
+		return http.StatusConflict
 	case errors.Is(err, ErrBusy):
 		return http.StatusTooManyRequests
 	case errors.Is(err, context.DeadlineExceeded):

@@ -18,6 +18,7 @@ import (
 
 // The API's bodies are those of the command line, byte for byte.
 func TestAPIEqualsCommandLine(t *testing.T) {
+	t.Parallel()
 	c, adm, cl := startBroker(t, nil)
 	fill(t, adm, cl, "orders", 3, 100)
 	fill(t, adm, cl, "empty", 1, 0)
@@ -65,6 +66,7 @@ func TestAPIEqualsCommandLine(t *testing.T) {
 }
 
 func TestListsArePagedSortedAndFiltered(t *testing.T) {
+	t.Parallel()
 	c, adm, cl := startBroker(t, nil)
 	for _, name := range []string{"a", "bb", "bc", "d"} {
 		fill(t, adm, cl, name, 1, len(name))
@@ -108,6 +110,7 @@ func readRecords(t *testing.T, c *Console, query string) Records {
 }
 
 func TestRecords(t *testing.T) {
+	t.Parallel()
 	c, adm, cl := startBroker(t, nil)
 	fill(t, adm, cl, "orders", 3, 1000)
 	paris := url.QueryEscape(`value.city == "Paris"`)
@@ -141,6 +144,7 @@ func TestRecords(t *testing.T) {
 
 // Reading on by the cursor sees every record exactly once.
 func TestRecordsByCursor(t *testing.T) {
+	t.Parallel()
 	c, adm, cl := startBroker(t, nil)
 	fill(t, adm, cl, "orders", 3, 1000)
 	seen := map[string]int{}
@@ -166,6 +170,7 @@ func TestRecordsByCursor(t *testing.T) {
 }
 
 func TestRecordsAreBounded(t *testing.T) {
+	t.Parallel()
 	c, adm, cl := startBroker(t, nil)
 	fill(t, adm, cl, "orders", 1, 12_000)
 	if _, err := adm.CreateTopic(t.Context(), 1, 1, map[string]*string{"max.message.bytes": kadm.StringPtr("4000000")}, "big"); err != nil {
@@ -197,6 +202,7 @@ func TestRecordsAreBounded(t *testing.T) {
 }
 
 func TestAPIErrors(t *testing.T) {
+	t.Parallel()
 	c, adm, cl := startBroker(t, nil)
 	fill(t, adm, cl, "orders", 1, 1)
 	for path, want := range map[string]int{
@@ -205,7 +211,7 @@ func TestAPIErrors(t *testing.T) {
 		"/pipelines/none": 404, "/files/none": 404, "/static/none.js": 404,
 		"/api/v1/topics/orders/records?where=value+%3D%3D": 400, "/api/v1/topics/orders/records?limit=0": 400, "/api/v1/topics/orders/records?limit=501": 400,
 		"/api/v1/topics/orders/records?from=yesterday": 400, "/api/v1/topics/orders/records?cursor=x": 400, "/api/v1/topics/orders/records?partition=-1": 400,
-		"/api/v1/metrics/range?from=x": 400, "/api/v1/tail": 400, "/api/v1/tail?topic=orders&where=(": 400,
+		"/api/v1/metrics/range?from=x": 400, "/api/v1/trial": 404, "/trial": 404, "/api/v1/tail": 400, "/api/v1/tail?topic=orders&where=(": 400,
 	} {
 		w := get(t, c, path)
 		if w.Code != want {
@@ -254,6 +260,7 @@ func TestGuard(t *testing.T) {
 
 // Without a cluster, pages still open and say what is wrong.
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	c, err := New(Config{Client: []kgo.Opt{kgo.SeedBrokers("127.0.0.1:1"), kgo.RetryTimeout(1)}})
 	if err != nil {
 		t.Fatal(err)

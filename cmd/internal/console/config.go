@@ -23,6 +23,9 @@ type Config struct {
 	Connectors func() []Connector
 	// Files is the folder of Parquet files; empty where there is none.
 	Files string
+	// Trial breaks parts of what is shown when a user asks for it; nil where
+	// nothing may be broken.
+	Trial admin.Trial
 	// Hosts are names under which the console may be asked for, besides
 	// localhost and plain addresses.
 	Hosts []string

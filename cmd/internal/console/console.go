@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -17,6 +18,9 @@ const (
 	maxReaders = 8  // bounded reads of records
 	maxStreams = 64 // event streams and live tails
 )
+
+// metadataAge is how old the list of topics may be.
+const metadataAge = 250 * time.Millisecond
 
 // Console serves the pages and the API.
 type Console struct {
@@ -29,6 +33,7 @@ type Console struct {
 	assets  *assets
 
 	sampler *sampler
+	samples samples
 	readers chan struct{} // a slot for each bounded read
 	streams chan struct{} // a slot for each stream
 }
@@ -42,7 +47,10 @@ func New(cfg Config) (*Console, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.ClientID("leat-console")}, cfg.Client...)...)
+	// Samples ask for the topics anew: a list from the client's cache may be
+	// seconds old.
+	opts := append([]kgo.Opt{kgo.ClientID("leat-console"), kgo.MetadataMinAge(metadataAge)}, cfg.Client...)
+	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}

@@ -15,6 +15,11 @@
 // The answers of /api/v1 are those of the command line's --format json: both
 // encode the types of cmd/internal/admin.
 //
+// A changed pipeline document is tried on a few records by the driver that
+// tests use, without a broker; nothing that runs is touched. Where the caller
+// gives a trial, the overview can break parts of the system and shows whether
+// the counts are the same in spite of it.
+//
 // Run owns the sampler's goroutine. Every request works on its own goroutine
 // and ends with its context.
 //
@@ -28,5 +33,6 @@
 // opened, shared and tested. There is no inline script or style: the content
 // security policy forbids both. console.js holds all script of our own; it
 // finds its work by data attributes: data-live (text by key of the event
-// stream), data-chart (a uPlot chart of series), data-tail (the live tail).
+// stream), data-chart (a uPlot chart of series), data-tail (the live
+// tail), data-editor (a text with line numbers).
 package console

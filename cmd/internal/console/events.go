@@ -40,6 +40,9 @@ type stream struct {
 // stopped reading frees its slot.
 const streamTimeout = 10 * time.Second
 
+// retryAfter is when a browser tries again after a stream has broken.
+const retryAfter = time.Second
+
 // openStream answers with an event stream, or with an error when there are
 // too many. done must be called at the end.
 func (c *Console) openStream(w http.ResponseWriter) (s *stream, done func(), err error) {
@@ -48,6 +51,7 @@ func (c *Console) openStream(w http.ResponseWriter) (s *stream, done func(), err
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
+	_, _ = fmt.Fprintf(w, "retry: %d\n\n", retryAfter.Milliseconds()) // leaves with the first event
 	s = &stream{w: w, ctl: http.NewResponseController(w)}
 	return s, func() {
 		_ = s.ctl.SetWriteDeadline(time.Time{}) // the connection may serve another request

@@ -155,6 +155,7 @@ func pipelinePicture(p Pipeline, snap *snapshot) *Picture {
 	for _, n := range g.Nodes {
 		kinds[n.ID] = n.Kind
 		if b, ok := stepBox(n, snap); ok {
+			b.Label = strings.TrimPrefix(b.Label, p.App.Plan().Name+"-")
 			pic.Boxes = append(pic.Boxes, &b)
 		}
 	}

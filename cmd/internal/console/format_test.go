@@ -16,7 +16,7 @@ func TestTexts(t *testing.T) {
 		lagTime(360_000, 100): "about 60 min behind", lagTime(3_600_000, 100): "about 10 h behind",
 		shellQuote("a-b.c"): "a-b.c", shellQuote("it's"): `'it'\''s'`, shellQuote(""): "''",
 		shorten("abcdef", 4): "abc…", shorten("äöü", 3): "äöü",
-		cell([]byte(`"text"`)): "text", cell([]byte("3.14159")): "3.14", cell([]byte("12345678901")): "12345678901", cell(nil): "",
+		cell([]byte(`"text"`)): "text", cell([]byte("3.14159")): "3.14", cell([]byte("12345678901")): "12345678901", cell(nil): "–", cell([]byte(`""`)): "",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -224,13 +225,14 @@ func (p *Picture) place(layers [][]*Box) (width, height float64) {
 			pos[b] -= (at - gapAcross) / 2
 		}
 	}
-	for range 8 {
-		p.straighten(layers, pos)
-	}
-	low, high := 0.0, 0.0
+	p.straighten(layers, pos)
+	low, high := math.Inf(1), math.Inf(-1)
 	for b, at := range pos {
 		_, size := p.size(b)
 		low, high = min(low, at-size/2), max(high, at+size/2)
+	}
+	if len(pos) == 0 {
+		low, high = 0, 0
 	}
 	for i, layer := range layers {
 		for _, b := range layer {
@@ -248,29 +250,42 @@ func (p *Picture) place(layers [][]*Box) (width, height float64) {
 	return max(width, 2*margin), height
 }
 
-// straighten moves boxes towards the mean of their neighbours, then apart
-// where they would overlap, without changing the order.
+// sweeps is how often the layers are straightened, back and forth.
+const sweeps = 8
+
+// straighten moves boxes towards the mean of those that follow, from the last
+// layer to the first, then towards those before, and so on; never out of their
+// order. Looking one way at a time keeps chains straight.
 func (p *Picture) straighten(layers [][]*Box, pos map[*Box]float64) {
-	sum, n := map[*Box]float64{}, map[*Box]float64{}
+	before, after := map[*Box][]*Box{}, map[*Box][]*Box{}
 	for _, l := range p.Lines {
 		for i := 1; i < len(l.path); i++ {
 			a, b := l.path[i-1], l.path[i]
-			sum[a] += pos[b]
-			sum[b] += pos[a]
-			n[a]++
-			n[b]++
+			before[b], after[a] = append(before[b], a), append(after[a], b)
 		}
 	}
-	for _, layer := range layers {
-		wanted := make([]float64, len(layer))
-		for i, b := range layer {
-			wanted[i] = pos[b]
-			if n[b] > 0 {
-				wanted[i] = sum[b] / n[b]
+	for range sweeps {
+		for _, layer := range slices.Backward(layers) {
+			p.straightenLayer(layer, after, pos)
+		}
+		for _, layer := range layers {
+			p.straightenLayer(layer, before, pos)
+		}
+	}
+}
+
+func (p *Picture) straightenLayer(layer []*Box, near map[*Box][]*Box, pos map[*Box]float64) {
+	wanted := make([]float64, len(layer))
+	for i, b := range layer {
+		wanted[i] = pos[b]
+		if n := len(near[b]); n > 0 {
+			wanted[i] = 0
+			for _, other := range near[b] {
+				wanted[i] += pos[other] / float64(n)
 			}
 		}
-		p.spread(layer, wanted, pos)
 	}
+	p.spread(layer, wanted, pos)
 }
 
 // spread finds places near the wanted ones: once from the first box on, once

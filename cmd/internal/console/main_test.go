@@ -29,18 +29,25 @@ import (
 func TestMain(m *testing.M) {
 	flag.Bool("update", false, "write golden files anew")
 	flag.String("shots", "", "folder for screenshots of every page")
+	// Most of the time the tests wait for samples, windows and the browser.
+	if err := flag.Set("test.parallel", "3"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(time.Minute)
 	for !ok() {
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-deadline:
 			t.Fatalf("never: %s", what)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -89,13 +96,16 @@ func runIn(t *testing.T, what string, work func(context.Context) error) {
 	})
 }
 
+// demoWindow is the length of windows in demos of tests.
+const demoWindow = 2 * time.Second
+
 // startDemo runs everything and returns the address of its console.
 func startDemo(t *testing.T, rate int) (base string, c *Console) {
 	t.Helper()
 	urls, consoles := make(chan string, 1), make(chan *Console, 1)
 	reg := prometheus.NewRegistry()
 	cfg := demo.Config{
-		Version: "test", DataDir: t.TempDir(), Rate: rate, Window: 2 * time.Second, Started: time.Now(), Screen: io.Discard,
+		Version: "test", DataDir: t.TempDir(), Rate: rate, Window: demoWindow, Started: time.Now(), Screen: io.Discard,
 		Opened: func(url string) { urls <- url }, Log: quiet(), Registry: reg, Gatherer: reg,
 		Connectors: runConnectors,
 		Console: func(p demo.Parts) (demo.Console, error) {
@@ -111,14 +121,14 @@ func startDemo(t *testing.T, rate int) (base string, c *Console) {
 	select {
 	case base = <-urls:
 		return base, <-consoles
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the demo did not start")
 		return "", nil
 	}
 }
 
 func configOf(p demo.Parts) Config {
-	cfg := Config{Bootstrap: p.Bootstrap, Client: p.Client, Files: p.Files, Log: p.Log}
+	cfg := Config{Bootstrap: p.Bootstrap, Client: p.Client, Files: p.Files, Log: p.Log, Trial: p.Trial}
 	for _, pipeline := range p.Pipelines {
 		cfg.Pipelines = append(cfg.Pipelines, Pipeline{App: pipeline.App, Text: pipeline.Text})
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/leatstream/leat/cmd/internal/admin"
 	"github.com/leatstream/leat/cmd/internal/message"
+	"github.com/leatstream/leat/pipelines"
 )
 
 const pageLimit = 100 // rows of a list on a page
@@ -87,15 +88,19 @@ func (c *Console) pageRoutes(mux *http.ServeMux) {
 		"/{$}": c.overviewPage, "/topics": c.topicsPage, "/topics/{topic}": c.topicPage, "/tail": c.tailPage,
 		"/groups": c.groupsPage, "/groups/{group}": c.groupPage,
 		"/pipelines": c.pipelinesPage, "/pipelines/{pipeline}": c.pipelinePage,
-		"/connectors": c.connectorsPage, "/files": c.filesPage, "/files/{path...}": c.filePage,
+		"/connectors": c.connectorsPage, "/trial": c.trialPage, "/files": c.filesPage, "/files/{path...}": c.filePage,
 	}
 	names := map[string]string{
 		"/{$}": "overview", "/topics": "topics", "/topics/{topic}": "topic", "/tail": "tail", "/groups": "groups", "/groups/{group}": "group",
-		"/pipelines": "pipelines", "/pipelines/{pipeline}": "pipeline", "/connectors": "connectors", "/files": "files", "/files/{path...}": "file",
+		"/pipelines": "pipelines", "/pipelines/{pipeline}": "pipeline", "/connectors": "connectors", "/trial": "trial", "/files": "files", "/files/{path...}": "file",
 	}
 	for pattern, fill := range pages {
 		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) { c.servePage(w, r, names[pattern], fill) })
 	}
+	mux.HandleFunc("POST /trial/{action}", func(w http.ResponseWriter, r *http.Request) { c.servePage(w, r, "trial", c.breakPage) })
+	mux.HandleFunc("POST /pipelines/{pipeline}", func(w http.ResponseWriter, r *http.Request) {
+		c.servePage(w, r, "pipeline", func(r *http.Request, p *page) error { return c.editPage(w, r, p) })
+	})
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		c.servePage(w, r, "error", func(r *http.Request, p *page) error {
 			return fmt.Errorf("%s: %w", r.URL.Path, admin.ErrNotFound)
@@ -152,6 +157,7 @@ type overviewData struct {
 	Charts  []chart
 	Picture template.HTML
 	Brokers []admin.Broker
+	Trial   bool
 }
 
 // tile is a number in large type.
@@ -167,7 +173,7 @@ func (c *Console) overviewPage(_ *http.Request, p *page) error {
 	p.Series = strings.Join([]string{seriesRecords, seriesBytes, seriesLag}, ",")
 	live := snap.live
 	pic, _ := flowOf(snap, c.cfg.Pipelines)
-	d := overviewData{Brokers: snap.cluster.Brokers, Picture: pic.svg("Flow of records")}
+	d := overviewData{Brokers: snap.cluster.Brokers, Picture: pic.svg("Flow of records"), Trial: c.cfg.Trial != nil}
 	d.Tiles = []tile{
 		{"Records in", live["records_in"], "records_in", "/topics?sort=-rate"},
 		{"Bytes in", live["bytes_in"], "bytes_in", "/topics?sort=-size"},
@@ -179,7 +185,7 @@ func (c *Console) overviewPage(_ *http.Request, p *page) error {
 		d.Tiles = append(d.Tiles, tile{"Exported rows", live["rows"], "rows", "/files"})
 	}
 	d.Charts = []chart{
-		{"Records per second", seriesRecords, "rate", "1"}, {"Bytes per second", seriesBytes, "bytes", "2"}, {"Consumer lag, records", seriesLag, "count", "3"},
+		{"Records in per second", seriesRecords, "rate", "1"}, {"Bytes in per second", seriesBytes, "bytes", "2"}, {"Consumer lag, records", seriesLag, "count", "3"},
 	}
 	p.Data = d
 	return nil
@@ -271,7 +277,7 @@ func (c *Console) topicPage(r *http.Request, p *page) error {
 		c.fillMessages(r, p, d)
 	}
 	p.Series = topicSeries(name)
-	d.Chart = chart{"Records per second", topicSeries(name), "rate", "1"}
+	d.Chart = chart{"Records in per second", topicSeries(name), "rate", "1"}
 	p.Data = d
 	return nil
 }
@@ -358,6 +364,9 @@ type tailData struct {
 	Stream       string
 }
 
+// maxChoices is how many topics a list of choices may have.
+const maxChoices = 500
+
 // tailPage opens on the busiest topic, with a condition to try.
 func (c *Console) tailPage(r *http.Request, p *page) error {
 	v := r.URL.Query()
@@ -371,7 +380,9 @@ func (c *Console) tailPage(r *http.Request, p *page) error {
 			d.Topic, busiest = row.Topic.Name, row.Rate
 		}
 	}
-	if d.Topic != "" && !slices.Contains(d.Topics, d.Topic) {
+	if len(d.Topics) > maxChoices {
+		d.Topics = nil // the name is typed
+	} else if d.Topic != "" && !slices.Contains(d.Topics, d.Topic) {
 		d.Topics = append(d.Topics, d.Topic) // it may be too new for the last sample
 	}
 	if !v.Has("topic") && d.Topic == "activity" && !v.Has("where") {
@@ -404,22 +415,30 @@ type pipelineData struct {
 	Picture template.HTML
 	YAML    template.HTML
 	Results []result
-	Columns []string
-	Windows []windowRow
+	Windows result
+
+	Edit       bool
+	Draft      string
+	Preview    Preview
+	Inputs     result
+	Outputs    []result
+	SampleSize int
 }
 
 // result is the newest output of a pipeline in one of its topics, as a table.
 type result struct {
 	Topic   string
-	Columns []string
+	Role    string
+	Columns []column
 	Rows    [][]string
 	Problem string
+	Empty   string // what an empty table says
 }
 
-type windowRow struct {
-	Key    string
-	Start  time.Time
-	Values []string
+// column is right-aligned where all its values are numbers.
+type column struct {
+	Name string
+	Num  bool
 }
 
 const resultRows = 12
@@ -436,15 +455,62 @@ func (c *Console) pipelinePage(r *http.Request, p *page) error {
 	if err != nil {
 		return err
 	}
-	d := pipelineData{PipelineDetail: detail, YAML: paintYAML(detail.Document)}
+	d := &pipelineData{PipelineDetail: detail, SampleSize: previewSample}
+	p.Data = d
+	if r.URL.Query().Get("edit") == "true" {
+		p.CLI = "leat pipeline lint pipelines/" + shellQuote(name) + "/pipeline.yaml"
+		return c.fillPreview(r.Context(), d, detail.Document)
+	}
+	d.YAML = paintYAML(detail.Document)
 	d.Picture = pipelinePicture(running, c.now()).svg("Steps of " + name)
 	for _, t := range detail.Topics {
 		if t.Role == "sink" {
 			d.Results = append(d.Results, c.resultOf(r.Context(), t.Topic))
 		}
 	}
-	d.Columns, d.Windows = windowTable(detail.Windows)
+	d.Windows = windowTable(detail.Windows)
+	return nil
+}
+
+// editPage tries a changed document.
+func (c *Console) editPage(w http.ResponseWriter, r *http.Request, p *page) error {
+	document, err := documentOf(w, r)
+	if err != nil {
+		return err
+	}
+	name := r.PathValue("pipeline")
+	detail, err := c.describePipeline(name)
+	if err != nil {
+		return err
+	}
+	p.Title, p.Active, p.API = name, "pipelines", "/api/v1/pipelines/"+url.PathEscape(name)
+	d := &pipelineData{PipelineDetail: detail, SampleSize: previewSample}
 	p.Data = d
+	return c.fillPreview(r.Context(), d, document)
+}
+
+func (c *Console) fillPreview(ctx context.Context, d *pipelineData, document string) (err error) {
+	d.Edit, d.Draft = true, document
+	if d.Preview, err = c.preview(ctx, d.Name, document); err != nil {
+		return err
+	}
+	var values []string
+	for _, m := range d.Preview.Inputs {
+		values = append(values, valueText(m))
+	}
+	d.Inputs = tableOf(values)
+	for _, out := range d.Preview.Outputs {
+		if out.Role == string(pipelines.RoleDeadLetter) && len(out.Records) == 0 {
+			continue
+		}
+		values = values[:0]
+		for _, r := range out.Records {
+			values = append(values, r.Value)
+		}
+		t := tableOf(values)
+		t.Topic, t.Role, t.Empty = out.Topic, out.Role, "No record goes there."
+		d.Outputs = append(d.Outputs, t)
+	}
 	return nil
 }
 
@@ -456,29 +522,76 @@ func (c *Console) resultOf(ctx context.Context, topic string) result {
 		return out
 	}
 	slices.Reverse(answer.Records)
-	var rows []map[string]json.RawMessage
+	var values []string
 	for _, m := range answer.Records {
+		values = append(values, valueText(m))
+	}
+	out = tableOf(values)
+	out.Topic = topic
+	out.sortRanks()
+	return out
+}
+
+// valueText is the value of a message as a table shows it.
+func valueText(m message.Message) string {
+	switch {
+	case m.Value != nil:
+		return *m.Value
+	case m.ValueBase64 != "":
+		return "base64 " + m.ValueBase64
+	}
+	return "null"
+}
+
+// tableOf puts JSON objects in columns; other values share one of their own.
+func tableOf(values []string) result {
+	var out result
+	var rows []map[string]json.RawMessage
+	var names []string
+	for _, text := range values {
 		row := map[string]json.RawMessage{}
-		if m.Value != nil && json.Unmarshal([]byte(*m.Value), &row) == nil {
-			out.Columns = mergeColumns(out.Columns, []byte(*m.Value))
+		if json.Unmarshal([]byte(text), &row) == nil && row != nil {
+			names = mergeColumns(names, []byte(text))
+		} else {
+			names = mergeColumns(names, []byte(`{"value":0}`))
+			raw, _ := json.Marshal(text)
+			row = map[string]json.RawMessage{"value": raw}
 		}
 		rows = append(rows, row)
 	}
+	for _, name := range names {
+		out.Columns = append(out.Columns, column{name, allNumbers(rows, name)})
+	}
 	for _, row := range rows {
-		cells := make([]string, len(out.Columns))
-		for i, name := range out.Columns {
+		cells := make([]string, len(names))
+		for i, name := range names {
 			cells[i] = cell(row[name])
 		}
 		out.Rows = append(out.Rows, cells)
 	}
-	out.sortRanks()
 	return out
+}
+
+// allNumbers tells whether a column holds numbers and nulls only.
+func allNumbers(rows []map[string]json.RawMessage, name string) bool {
+	found := false
+	for _, row := range rows {
+		raw := row[name]
+		if len(raw) == 0 || string(raw) == "null" {
+			continue
+		}
+		if c := raw[0]; c != '-' && (c < '0' || c > '9') {
+			return false
+		}
+		found = true
+	}
+	return found
 }
 
 // sortRanks puts the rows of each ranking, which share the first column, in its
 // order. The step top writes the column rank.
 func (r *result) sortRanks() {
-	rank := slices.Index(r.Columns, "rank")
+	rank := slices.IndexFunc(r.Columns, func(c column) bool { return c.Name == "rank" })
 	if rank < 0 {
 		return
 	}
@@ -512,37 +625,69 @@ func mergeColumns(columns []string, object []byte) []string {
 	return columns
 }
 
-// cell is a JSON value as it stands in a table.
+// cell is a JSON value as it stands in a table: times without their date if it
+// is today's.
 func cell(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) == nil && len(raw) > 0 && raw[0] == '"' {
+		if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+			return momentText(at)
+		}
 		return shorten(text, 80)
 	}
 	var number float64
 	if json.Unmarshal(raw, &number) == nil && strings.Contains(string(raw), ".") {
 		return strconv.FormatFloat(number, 'f', 2, 64)
 	}
+	if len(raw) == 0 || string(raw) == "null" {
+		return "–"
+	}
 	return shorten(string(raw), 80)
 }
 
-func windowTable(windows []admin.PipelineWindow) (columns []string, rows []windowRow) {
+// momentText is a time in UTC, as short as it can be.
+func momentText(at time.Time) string {
+	layout := "2006-01-02 15:04:05"
+	if now := time.Now().UTC(); now.Format(time.DateOnly) == at.UTC().Format(time.DateOnly) {
+		layout = time.TimeOnly
+	}
+	if at.Nanosecond() != 0 {
+		layout += ".000"
+	}
+	return at.UTC().Format(layout)
+}
+
+// windowTable shows the newest open windows.
+func windowTable(windows []admin.PipelineWindow) (out result) {
 	names := map[string]bool{}
 	for _, w := range windows {
 		for name := range w.Value {
 			names[name] = true
 		}
 	}
-	columns = slices.Sorted(maps.Keys(names))
 	slices.SortStableFunc(windows, func(a, b admin.PipelineWindow) int { return b.Start.Compare(a.Start) })
-	for _, w := range windows[:min(len(windows), resultRows)] {
-		row := windowRow{Key: w.Key, Start: w.Start}
-		for _, name := range columns {
-			raw, _ := json.Marshal(w.Value[name])
-			row.Values = append(row.Values, cell(raw))
+	windows = windows[:min(len(windows), resultRows)]
+	var values []map[string]json.RawMessage
+	for _, w := range windows {
+		row := map[string]json.RawMessage{}
+		for name, v := range w.Value {
+			row[name], _ = json.Marshal(v)
 		}
-		rows = append(rows, row)
+		values = append(values, row)
 	}
-	return columns, rows
+	out.Columns = []column{{Name: "window"}, {Name: "key"}}
+	sorted := slices.Sorted(maps.Keys(names))
+	for _, name := range sorted {
+		out.Columns = append(out.Columns, column{name, allNumbers(values, name)})
+	}
+	for i, w := range windows {
+		row := []string{w.Start.Format("15:04:05"), shorten(w.Key, 40)}
+		for _, name := range sorted {
+			row = append(row, cell(values[i][name]))
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	return out
 }
 
 func (c *Console) connectorsPage(_ *http.Request, p *page) error {
@@ -563,7 +708,7 @@ func (c *Console) filesPage(r *http.Request, p *page) error {
 
 type fileData struct {
 	admin.FileDetail
-	Rows [][]string
+	Preview result
 }
 
 func (c *Console) filePage(r *http.Request, p *page) error {
@@ -575,6 +720,9 @@ func (c *Console) filePage(r *http.Request, p *page) error {
 		return err
 	}
 	d := fileData{FileDetail: detail}
+	for i, c := range detail.Columns {
+		d.Preview.Columns = append(d.Preview.Columns, column{c.Name, numberColumn(detail.FirstRows, i)})
+	}
 	for _, row := range detail.FirstRows {
 		cells := make([]string, len(row))
 		for i, v := range row {
@@ -584,8 +732,21 @@ func (c *Console) filePage(r *http.Request, p *page) error {
 			}
 			cells[i] = cell(raw)
 		}
-		d.Rows = append(d.Rows, cells)
+		d.Preview.Rows = append(d.Preview.Rows, cells)
 	}
 	p.Data = d
 	return nil
+}
+
+func numberColumn(rows [][]any, i int) bool {
+	for _, row := range rows {
+		switch row[i].(type) {
+		case int32, int64, float32, float64:
+			return true
+		case nil:
+		default:
+			return false
+		}
+	}
+	return false
 }

@@ -7,8 +7,28 @@ import (
 	"strings"
 )
 
-// maxLabel is how many characters fit in a box.
-const maxLabel = 25
+// labelRoom is the width of a box that its label may take, in pixels.
+const labelRoom = boxWidth - 28
+
+// fit cuts a label to the room in a box. The widths are those of a wide font,
+// so that it fits in any.
+func fit(label string) string {
+	room, runes := labelRoom, []rune(label)
+	for i, r := range runes {
+		switch {
+		case strings.ContainsRune("fijlrt.,:;'|!-()[] ", r):
+			room -= 5.2
+		case r > 127 || strings.ContainsRune("mwMW@%", r):
+			room -= 12.5
+		default:
+			room -= 8.2
+		}
+		if room < 0 {
+			return shorten(label, max(2, i))
+		}
+	}
+	return label
+}
 
 // svg draws the picture. Its text is escaped here; colours are classes.
 func (p *Picture) svg(title string) template.HTML {
@@ -82,17 +102,24 @@ func (p *Picture) drawRate(w *strings.Builder, l *Line) {
 			out++
 		}
 	}
-	x, y, _, _ := p.ends(l.path[len(l.path)-1])
+	last := len(l.path) - 1
+	x, y, _, _ := p.ends(l.path[last])
+	_, _, _, other := p.ends(l.path[last-1])
 	x, anchor := x-10, "end"
 	if in > out {
 		_, _, x, y = p.ends(l.path[0])
+		_, other, _, _ = p.ends(l.path[1])
 		x, anchor = x+6, "start"
+	}
+	y -= 6
+	if !p.Down && other < y { // the line comes from above: below it is room
+		y += 21
 	}
 	live := ""
 	if l.Live != "" {
 		live = fmt.Sprintf(` data-live="%s"`, html.EscapeString(l.Live))
 	}
-	fmt.Fprintf(w, `<text class="rate" x="%.0f" y="%.0f" text-anchor="%s"%s>%s</text>`+"\n", x, y-6, anchor, live, html.EscapeString(l.Rate))
+	fmt.Fprintf(w, `<text class="rate" x="%.0f" y="%.0f" text-anchor="%s"%s>%s</text>`+"\n", x, y, anchor, live, html.EscapeString(l.Rate))
 }
 
 func (b *Box) draw(w *strings.Builder) {
@@ -103,7 +130,7 @@ func (b *Box) draw(w *strings.Builder) {
 	fmt.Fprintf(w, `%s class="box %s"><title>%s</title><rect x="%.0f" y="%.0f" width="%.0f" height="%.0f" rx="9"/>`,
 		open, html.EscapeString(b.Kind), html.EscapeString(b.Label), b.x, b.y, boxWidth, boxHeight)
 	fmt.Fprintf(w, `<rect class="mark" x="%.0f" y="%.0f" width="4" height="%.0f" rx="2"/>`, b.x+7, b.y+9, boxHeight-18)
-	fmt.Fprintf(w, `<text class="label" x="%.0f" y="%.0f">%s</text>`, b.x+20, b.y+20, html.EscapeString(shorten(b.Label, maxLabel)))
+	fmt.Fprintf(w, `<text class="label" x="%.0f" y="%.0f">%s</text>`, b.x+20, b.y+20, html.EscapeString(fit(b.Label)))
 	live := ""
 	if b.Live != "" {
 		live = fmt.Sprintf(` data-live="%s"`, html.EscapeString(b.Live))

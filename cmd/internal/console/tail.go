@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/leatstream/leat/cmd/internal/admin"
 	"github.com/leatstream/leat/cmd/internal/message"
 )
 
@@ -68,13 +70,13 @@ func (c *Console) serveTail(w http.ResponseWriter, r *http.Request) {
 	}
 	defer done()
 	if err := s.send("start", map[string]any{"topics": topics}); err == nil {
-		tail(r.Context(), cl, filter, s)
+		c.tail(r.Context(), cl, filter, topics, s)
 	}
 }
 
 // tail polls and sends at most one event an interval. While a browser is slow,
 // the send blocks and with it the reading.
-func tail(ctx context.Context, cl *kgo.Client, filter *message.Filter, s *stream) {
+func (c *Console) tail(ctx context.Context, cl *kgo.Client, filter *message.Filter, topics []string, s *stream) {
 	event, sent := tailEvent{}, time.Now()
 	for ctx.Err() == nil {
 		poll, cancel := context.WithTimeout(ctx, tailInterval)
@@ -82,6 +84,9 @@ func tail(ctx context.Context, cl *kgo.Client, filter *message.Filter, s *stream
 		cancel()
 		if err := realError(fetches); err != nil {
 			event.Reason = err.Error()
+		}
+		if event.Seen == 0 && fetches.NumRecords() == 0 {
+			event.Reason = cmp.Or(event.Reason, c.gone(topics))
 		}
 		fetches.EachRecord(func(r *kgo.Record) { event.take(r, filter) })
 		if since := time.Since(sent); since < tailInterval || (event.Seen == 0 && since < tailHeartbeat) {
@@ -92,6 +97,20 @@ func tail(ctx context.Context, cl *kgo.Client, filter *message.Filter, s *stream
 		}
 		event, sent = tailEvent{}, time.Now()
 	}
+}
+
+// gone names topics that do not exist: a client waits for such for ever.
+func (c *Console) gone(topics []string) string {
+	snap := c.now()
+	if snap.at.IsZero() || snap.err != nil {
+		return ""
+	}
+	for _, name := range topics {
+		if !slices.ContainsFunc(snap.topics, func(t admin.Topic) bool { return t.Name == name }) {
+			return "there is no topic " + name
+		}
+	}
+	return ""
 }
 
 func (e *tailEvent) take(r *kgo.Record, filter *message.Filter) {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/leatstream/leat/cmd/internal/admin"
 	"github.com/leatstream/leat/connect/herder"
 	"github.com/leatstream/leat/pipelines"
 )
@@ -74,7 +75,9 @@ type Parts struct {
 	// Connectors are those that feed the pipelines.
 	Connectors *herder.Standalone
 	// Files is the folder of the Parquet files.
-	Files    string
+	Files string
+	// Trial breaks parts of the demo when a user asks for it.
+	Trial    admin.Trial
 	Registry prometheus.Registerer
 	Log      *slog.Logger
 }

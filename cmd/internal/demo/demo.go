@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -47,7 +48,9 @@ type demo struct {
 	sources   *herder.Standalone
 	links     []ops.Link
 	urls      map[string]string
-	first     chan time.Duration // until a consumer saw the first record
+	first     chan time.Duration  // until a consumer saw the first record
+	lasting   map[string]*lasting // what a trial may stop: the broker, and pipelines by name
+	trial     *trial
 }
 
 // Run runs the demo until the context ends, cfg.For is over or a part fails,
@@ -59,7 +62,7 @@ func Run(ctx context.Context, cfg Config) (s Summary, err error) {
 	}
 	defer func() { err = errors.Join(err, dir.close()) }()
 	d := &demo{
-		cfg: cfg, dir: dir, health: &ops.Health{}, urls: map[string]string{}, first: make(chan time.Duration, 1),
+		cfg: cfg, dir: dir, health: &ops.Health{}, urls: map[string]string{}, lasting: map[string]*lasting{}, first: make(chan time.Duration, 1),
 		parts: &parts{ctx: context.WithoutCancel(ctx), ended: make(chan *part, 1)},
 	}
 	defer func() { err = errors.Join(err, d.parts.stop()) }()
@@ -99,16 +102,12 @@ func (d *demo) startBroker(ctx context.Context) error {
 		return err
 	}
 	d.bootstrap = net.JoinHostPort("localhost", strconv.Itoa(port))
-	b, err := broker.New(broker.Config{DataDir: d.dir.broker(), Properties: map[string]string{
-		"listeners": "PLAINTEXT://" + d.bootstrap, "group.initial.rebalance.delay.ms": "0", "num.partitions": "3",
-	}}, d.cfg.Log, d.cfg.Registry)
-	if err != nil {
-		return err
-	}
-	d.health.Register("broker", ops.Closed(b.Ready()))
-	p := d.parts.start("broker", b.Run)
+	ready := make(chan struct{}) // of the first run
+	d.health.Register("broker", ops.Closed(ready))
+	d.lasting["broker"] = newLasting(d.runBroker(sync.OnceFunc(func() { close(ready) })))
+	p := d.parts.start("broker", d.lasting["broker"].run)
 	select {
-	case <-b.Ready():
+	case <-ready:
 	case <-p.done:
 		return fmt.Errorf("broker: %w", p.err)
 	case <-ctx.Done():
@@ -129,6 +128,28 @@ func (d *demo) startBroker(ctx context.Context) error {
 		return nil
 	})
 	return nil
+}
+
+// runBroker runs a broker on the demo's folder, each time anew.
+func (d *demo) runBroker(ready func()) func(context.Context) error {
+	return func(ctx context.Context) error {
+		reg := &rented{Registerer: d.cfg.Registry}
+		defer reg.leave()
+		b, err := broker.New(broker.Config{DataDir: d.dir.broker(), Properties: map[string]string{
+			"listeners": "PLAINTEXT://" + d.bootstrap, "group.initial.rebalance.delay.ms": "0", "num.partitions": "3",
+		}}, d.cfg.Log, reg)
+		if err != nil {
+			return err
+		}
+		go func() {
+			select {
+			case <-b.Ready():
+				ready()
+			case <-ctx.Done():
+			}
+		}()
+		return b.Run(ctx)
+	}
 }
 
 // startWatcher starts a consumer that waits for the first activity record.
@@ -185,16 +206,21 @@ func (d *demo) startPipelines(context.Context) error {
 			return err
 		}
 		d.pipelines = append(d.pipelines, &Pipeline{App: app, Text: string(text)})
-		d.parts.start("pipeline "+name, app.Run)
+		d.lasting[name] = newLasting(app.Run)
+		d.parts.start("pipeline "+name, d.lasting[name].run)
 	}
 	return nil
 }
 
+// longestRoll is how old a Parquet file may become; it is shorter where
+// windows are, so that the export keeps pace with the results.
+const longestRoll = 10 * time.Second
+
 // params shortens the windows, so that results are seen soon.
 func (d *demo) params(pipeline string) map[string]string {
-	p := map[string]string{"window": d.cfg.Window.String(), "grace": "2s"}
+	p := map[string]string{"window": d.cfg.Window.String(), "grace": grace.String()}
 	if pipeline == activityPipeline {
-		p["out"], p["roll"] = d.dir.files(), "10s"
+		p["out"], p["roll"] = d.dir.files(), min(longestRoll, 2*d.cfg.Window).String()
 	}
 	return p
 }
@@ -227,9 +253,10 @@ func (d *demo) startConsole(context.Context) error {
 	if d.cfg.Console == nil {
 		return nil
 	}
+	d.trial = newTrial(d)
 	c, err := d.cfg.Console(Parts{
 		Bootstrap: d.bootstrap, Client: d.client, Pipelines: d.pipelines, Connectors: d.sources, Files: d.dir.files(),
-		Registry: d.cfg.Registry, Log: d.cfg.Log,
+		Registry: d.cfg.Registry, Log: d.cfg.Log, Trial: d.trial,
 	})
 	if err != nil {
 		return err
@@ -244,6 +271,7 @@ func (d *demo) startConsole(context.Context) error {
 	}
 	d.urls["Console"] = "http://" + net.JoinHostPort("localhost", strconv.Itoa(port))
 	d.parts.start("console sampler", c.Run)
+	d.parts.start(trialPart, d.trial.run)
 	d.parts.start("console", func(ctx context.Context) error { return serveHTTP(ctx, l, c) })
 	if d.cfg.Opened != nil {
 		d.cfg.Opened(d.urls["Console"])
@@ -320,7 +348,7 @@ var errEnded = errors.New("a part of the demo is not running any more")
 func (d *demo) finish() (Summary, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.parts.ctx), drainLimit)
 	defer cancel()
-	if err := d.stopPart("sources"); err != nil {
+	if err := errors.Join(d.stopPart(trialPart), d.stopPart("sources")); err != nil {
 		return Summary{}, err
 	}
 	if d.cfg.For == 0 {

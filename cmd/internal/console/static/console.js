@@ -10,7 +10,7 @@
     for (; v >= 1024 && i < units.length - 1; i++) v /= 1024;
     return (v < 10 && i ? v.toFixed(1) : v.toFixed(0)) + " " + units[i];
   };
-  const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB");
+  const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19); // UTC, as in all tables
   const powers = Array.from({ length: 45 }, (_, i) => 2 ** i);
   const units = {
     rate: { axis: compact, value: (v) => compact(v) + "/s" },
@@ -66,8 +66,8 @@
   async function fillCharts() {
     if (!charts.length) return;
     const names = [...new Set(charts.map((c) => c.series))];
-    const answer = await fetch("/api/v1/metrics/range?" + new URLSearchParams(names.map((n) => ["names", n])));
-    if (!answer.ok) return;
+    const answer = await fetch("/api/v1/metrics/range?" + new URLSearchParams(names.map((n) => ["names", n]))).catch(() => null);
+    if (!answer || !answer.ok) return;
     const range = await answer.json();
     for (const c of charts) {
       c.times = range.times.map((t) => t / 1000);
@@ -78,7 +78,8 @@
   }
 
   // One stream of events a tab, only while the tab can be seen.
-  let events = null;
+  const retryAfter = 1000;
+  let events = null, lost = false;
   function openEvents() {
     const path = document.body.dataset.events;
     if (!path || events) return;
@@ -89,7 +90,15 @@
       const p = JSON.parse(e.data);
       for (const c of charts) if (c.plot) addPoint(c, p.time / 1000, p.values[c.series] ?? null);
     });
-    events.onerror = () => setHealth({ level: "bad", text: "The console does not answer" });
+    events.onopen = () => { if (lost) fillCharts(); lost = false; };
+    events.onerror = () => {
+      lost = true;
+      setHealth({ level: "bad", text: "The console does not answer; trying again" });
+      if (events.readyState === EventSource.CLOSED) { // an answer that was no stream
+        events = null;
+        setTimeout(() => document.hidden || openEvents(), retryAfter);
+      }
+    };
   }
   function setHealth(h) {
     const el = document.querySelector("[data-health]");
@@ -138,7 +147,7 @@
       $("matched").textContent = compact(sum("matched"));
       skipped += e.skipped;
       $("skipped").textContent = compact(skipped);
-      $("problem").textContent = e.reason ? `${e.failed} failed: ${e.reason.split("\n")[0]}` : "";
+      $("problem").textContent = e.reason ? (e.failed ? `the condition failed on ${e.failed}: ` : "") + e.reason.split("\n")[0] : "";
     }
     function state(text, following) {
       $("state").textContent = text;
@@ -149,7 +158,12 @@
       source = new EventSource(box.dataset.tail);
       source.addEventListener("start", () => state("following", true));
       source.addEventListener("rows", (e) => { const d = JSON.parse(e.data); count(d); if (d.rows) add(d.rows); });
-      source.onerror = () => state("disconnected, trying again", false);
+      source.onerror = () => {
+        state("disconnected, trying again", false);
+        if (source.readyState !== EventSource.CLOSED) return;
+        source = null; // an answer that was no stream
+        setTimeout(open, retryAfter);
+      };
     }
     function close(text) {
       if (source) source.close();
@@ -165,6 +179,57 @@
     document.addEventListener("visibilitychange", () => document.hidden ? close("paused") : open());
     open();
   }
+
+  // An editor shows line numbers and marks those with problems.
+  function startEditor(box) {
+    const text = box.querySelector("textarea"), gutter = box.querySelector(".gutter");
+    function number() {
+      const marks = new Map(all("#preview [data-line]").map((el) => [Number(el.dataset.line), el.className]));
+      const part = document.createDocumentFragment(), count = text.value.split("\n").length;
+      for (let n = 1; n <= count; n++) {
+        const line = document.createElement("span");
+        line.textContent = n;
+        line.className = marks.get(n) || "";
+        part.append(line);
+      }
+      gutter.replaceChildren(part);
+      gutter.scrollTop = text.scrollTop;
+    }
+    text.addEventListener("input", number);
+    text.addEventListener("scroll", () => { gutter.scrollTop = text.scrollTop; });
+    document.addEventListener("htmx:after:swap", number);
+    document.addEventListener("click", (e) => {
+      const button = e.target.closest("[data-goto]");
+      if (!button) return;
+      const lines = text.value.split("\n"), n = Number(button.dataset.goto) - 1;
+      const start = lines.slice(0, n).reduce((sum, l) => sum + l.length + 1, 0);
+      text.focus();
+      text.setSelectionRange(start, start + (lines[n] || "").length);
+      text.scrollTop = Math.max(0, n * 19 - text.clientHeight / 2);
+    });
+    number();
+  }
+
+  // A part that cannot be refreshed stays as it was, and the page says so.
+  document.addEventListener("htmx:before:swap", (e) => {
+    const response = e.detail.ctx && e.detail.ctx.response;
+    let note = document.querySelector(".stale");
+    if (!response || response.status < 400) {
+      if (note) note.remove();
+      return;
+    }
+    e.preventDefault();
+    if (note) return;
+    note = document.createElement("p");
+    note.className = "stale";
+    note.setAttribute("role", "alert");
+    note.append(response.status === 404 ? "What this page shows is no longer there. It shows the last that was known." : "This page could not be refreshed. It shows the last that was known.");
+    const again = document.createElement("a");
+    again.href = location.href;
+    again.textContent = "Load again";
+    note.append(again);
+    document.querySelector("main").before(note);
+  });
 
   document.addEventListener("click", async (e) => {
     const button = e.target.closest("[data-copy]");
@@ -192,4 +257,5 @@
 
   fillCharts().then(openEvents);
   all("[data-tail]").forEach(startTail);
+  all("[data-editor]").forEach(startEditor);
 })();
