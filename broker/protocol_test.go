@@ -38,7 +38,6 @@ func TestGarbageCloses(t *testing.T) {
 		"negative version":    header(3, -1, 0xff, 0xff),
 		"client id too long":  header(3, 0, 0x7f, 0xff, 'x'),
 		"array of 2 billion":  header(3, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff),
-		"old version of 18":   header(18, -1, 0xff, 0xff),
 		"inter-broker key":    header(4, 0, 0xff, 0xff),
 		"body of 17 MiB":      header(3, 1, append([]byte{0xff, 0xff}, make([]byte, 17<<20)...)...),
 		"produce with no end": header(0, 3, 0xff, 0xff, 0, 0),
@@ -52,11 +51,17 @@ func TestGarbageCloses(t *testing.T) {
 	other.MustAsk(kmsg.NewPtrListGroupsRequest())
 }
 
-// A client that is newer than the broker learns which versions it may use.
+// A client whose version the broker does not know, as it is newer or as it is
+// none at all, learns which versions it may use.
 func TestUnknownApiVersions(t *testing.T) {
 	b := brokertest.Start(t, nil)
-	c := b.Dial()
-	c.Send(header(18, 99, 0xff, 0xff, 0, 1, 2, 3))
+	for _, version := range []int16{99, -1} {
+		checkUnknownApiVersions(t, b.Dial(), version)
+	}
+}
+
+func checkUnknownApiVersions(t *testing.T, c *brokertest.Conn, version int16) {
+	c.Send(header(18, version, 0xff, 0xff, 0, 1, 2, 3))
 	frame, err := c.Receive()
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +71,7 @@ func TestUnknownApiVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	if resp.ErrorCode != kerr.UnsupportedVersion.Code || len(resp.ApiKeys) != 1 || resp.ApiKeys[0].ApiKey != 18 {
-		t.Errorf("answer %+v", resp)
+		t.Errorf("version %d: answer %+v", version, resp)
 	}
 	c.MustAsk(kmsg.NewPtrApiVersionsRequest())
 }
