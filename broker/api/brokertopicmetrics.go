@@ -35,6 +35,8 @@ const (
 	fetchRequests
 	failedProduceRequests
 	failedFetchRequests
+	produceConversions
+	fetchConversions
 	topicMetricCount
 )
 
@@ -48,6 +50,8 @@ func newTopicMetrics(images *metadata.Cache) *topicMetrics {
 		fetchRequests:         {"totalfetchrequests_total", "Partitions that consumers read."},
 		failedProduceRequests: {"failedproducerequests_total", "Partitions that could not be appended to."},
 		failedFetchRequests:   {"failedfetchrequests_total", "Partitions that could not be read."},
+		produceConversions:    {"producemessageconversions_total", "Records of producers converted from an older message format."},
+		fetchConversions:      {"fetchmessageconversions_total", "Records converted to an older message format for consumers."},
 	} {
 		m.descs[i] = prometheus.NewDesc("kafka_server_brokertopicmetrics_"+d.name, d.help+" Without a topic: of all topics.", []string{"topic"}, nil)
 	}
@@ -91,6 +95,12 @@ func (m *topicMetrics) fetched(name string, size int, ok bool) {
 		return
 	}
 	m.add(t, bytesOut, int64(size))
+}
+
+// converted counts records of a topic that exists which changed their format; i
+// is produceConversions or fetchConversions.
+func (m *topicMetrics) converted(name string, i topicMetric, records int64) {
+	m.add(m.of(name), i, records)
 }
 
 // Describe implements prometheus.Collector.

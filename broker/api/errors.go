@@ -8,6 +8,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog"
 	"github.com/leatstream/leat/broker/coordinator"
 	"github.com/leatstream/leat/broker/metadata"
+	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/replica"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -58,6 +59,7 @@ var codes = [...]struct {
 	{commitlog.ErrInvalidTimestamp, kerr.InvalidTimestamp},
 	{commitlog.ErrUnsupportedFormat, kerr.UnsupportedForMessageFormat},
 	{commitlog.ErrUnsupportedCompression, kerr.UnsupportedCompressionType},
+	{record.ErrTooLarge, kerr.MessageTooLarge},
 	{commitlog.ErrMessageTooLarge, kerr.MessageTooLarge},
 	{commitlog.ErrRecordListTooLarge, kerr.RecordListTooLarge},
 	{commitlog.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},

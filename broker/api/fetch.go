@@ -37,7 +37,7 @@ const (
 
 var (
 	errIsolation    = refuse(kerr.UnknownServerError, "unknown isolation level")
-	errDownConvert  = refuse(kerr.UnsupportedVersion, "the records cannot be converted to message formats 0 and 1")
+	errDownConvert  = refuse(kerr.UnsupportedVersion, "the topic forbids conversion to message formats 0 and 1 (message.downconversion.enable)")
 	errFetchZstd    = refuse(kerr.UnsupportedCompressionType, "zstd needs Fetch version 10")
 	errStorageMoved = refuse(kerr.NotLeaderForPartition, "the log directory is off line")
 )
@@ -59,6 +59,12 @@ type fetchCall struct {
 	items []fetchItem
 	read  replica.FetchRequest
 
+	// For clients of older message formats: batches as stored, what they became
+	// and how many bytes more may be sent.
+	raw, old []byte
+	left     int
+	oldSent  bool
+
 	out   []byte
 	cuts  []fileCut
 	parts []server.Part
@@ -79,7 +85,10 @@ type fetchItem struct {
 
 	answer  wire.FetchResponsePartition
 	records *replica.FetchPartition // nil when it was not read
-	skip    bool                    // nothing new: left out of the answer
+	// old is sent instead of the records once they were converted.
+	old       []byte
+	converted bool
+	skip      bool // nothing new: left out of the answer
 }
 
 // size is the number of record bytes.
@@ -87,11 +96,14 @@ func (i *fetchItem) size() int {
 	if i.records == nil || i.answer.ErrorCode != 0 {
 		return 0
 	}
+	if i.converted {
+		return len(i.old)
+	}
 	return i.records.Records.Size()
 }
 
-// fileCut says that the records of an item come from a file at a place of the
-// answer.
+// fileCut says that the records of an item come from a file, or from memory of
+// their own, at a place of the answer.
 type fileCut struct{ at, item int }
 
 // fetchPool holds calls that are not in use.
@@ -121,8 +133,12 @@ func (c *fetchCall) release() {
 	c.items, c.parts, c.cuts = c.items[:0], c.parts[:0], c.cuts[:0]
 	c.abort, c.nodes = c.abort[:0], c.nodes[:0]
 	c.read.Entries, c.read.Partitions = c.read.Entries[:0], c.read.Partitions[:0]
-	if cap(c.out) > maxKeptAnswer {
-		c.out = nil
+	c.left, c.oldSent = 0, false
+	for _, b := range [...]*[]byte{&c.out, &c.raw, &c.old} {
+		*b = (*b)[:0]
+		if cap(*b) > maxKeptAnswer {
+			*b = nil
+		}
 	}
 	if cap(c.items) <= maxKeptItems {
 		a.fetches.pool.Put(c)
@@ -302,12 +318,14 @@ func (c *fetchCall) plan() {
 	if c.follower {
 		c.read.ReplicaID = c.req.ReplicaID
 	}
-	c.read.HardMaxBytes = c.req.Version < fetchSoftLimit
+	c.left = int(maxBytes)
 	allowed := !c.follower || c.a.authorizedCluster(c.r, auth.ClusterAction)
 	for i := range c.items {
 		item := &c.items[i]
 		if item.err = c.admit(item, allowed); item.err == nil {
-			c.read.Entries = append(c.read.Entries, item.entry())
+			e := item.entry()
+			e.MaxBytes = c.readLimit(item.name, e.MaxBytes)
+			c.read.Entries = append(c.read.Entries, e)
 		}
 	}
 }
@@ -387,12 +405,11 @@ func (c *fetchCall) result(item *fetchItem) {
 		HighWatermark: p.HighWatermark, LastStableOffset: p.LastStableOffset, LogStartOffset: p.LogStartOffset,
 		PreferredReplica: -1,
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		c.nameLeader(item, tp)
-	case c.unreadable(item) != nil:
-		item.refuse(c, c.unreadable(item))
-	default:
+	} else if err = c.readable(item); err != nil {
+		item.refuse(c, c.storageError(err))
+	} else {
 		c.addAborted(item)
 		if p.DivergingEpoch >= 0 || p.DivergingEndOffset >= 0 {
 			item.answer.Diverging = wire.EpochEnd{Known: true, Epoch: p.DivergingEpoch, EndOffset: p.DivergingEndOffset}
@@ -420,16 +437,19 @@ func (c *fetchCall) nameLeader(item *fetchItem, tp record.TopicPartition) {
 	}
 }
 
-// unreadable says why the client could not make use of the records.
-func (c *fetchCall) unreadable(item *fetchItem) error {
-	v := c.r.Header.Version
+// readable brings the records into a form that the client can read, or says why
+// that is not possible.
+func (c *fetchCall) readable(item *fetchItem) error {
+	cfg := c.a.Configs.Topic(item.name)
 	switch {
-	case v < fetchBatches && item.records.Records.Size() > 0:
-		return errDownConvert
-	case v < fetchZstd && c.a.Configs.Topic(item.name).CompressionType == "zstd":
+	case c.r.Header.Version < fetchZstd && cfg.CompressionType == "zstd":
 		return errFetchZstd
+	case !c.converts() || item.records.Records.Size() == 0:
+		return nil
+	case !cfg.DownConversion && !c.follower:
+		return errDownConvert
 	}
-	return nil
+	return c.convert(item)
 }
 
 // addAborted lists the aborted transactions for readers that leave them out;
@@ -564,6 +584,8 @@ func (c *fetchCall) encode(i int) {
 	case size == 0:
 	case size >= fileMin || len(c.out) > copyLimit && size >= fileMinFull:
 		c.cuts = append(c.cuts, fileCut{at: len(c.out), item: i})
+	case item.converted:
+		c.out = append(c.out, item.old...)
 	default:
 		out, err := item.records.Records.Bytes(c.out)
 		if err != nil {
@@ -595,7 +617,11 @@ func (c *fetchCall) reply() {
 		if i+1 < len(c.cuts) {
 			end = c.cuts[i+1].at
 		}
-		c.parts = append(c.parts, server.Part{File: &c.items[cut.item].records.Records}, server.Part{Bytes: c.out[cut.at:end]})
+		records := server.Part{File: &c.items[cut.item].records.Records}
+		if item := &c.items[cut.item]; item.converted {
+			records = server.Part{Bytes: item.old}
+		}
+		c.parts = append(c.parts, records, server.Part{Bytes: c.out[cut.at:end]})
 	}
 	c.r.Reply(server.Response{Body: body, Parts: c.parts, Release: c.released})
 }

@@ -70,13 +70,10 @@ func TestFetchVersions(t *testing.T) {
 		req.Topics[0].TopicID = id
 		p := fetched(t, c, req)
 		what := fmt.Sprintf("version %d", version)
-		if version < 4 {
-			wantCode(t, what, p.ErrorCode, kerr.UnsupportedVersion)
-			req.Topics[0].Partitions[0].FetchOffset = 2
-			wantCode(t, what+" without records", fetched(t, c, req).ErrorCode, nil)
+		wantCode(t, what, p.ErrorCode, nil)
+		if version < 4 { // see TestFetchOld for the records
 			continue
 		}
-		wantCode(t, what, p.ErrorCode, nil)
 		if got := fmt.Sprint(values(t, p.RecordBatches)); got != "[a b]" {
 			t.Errorf("%s: records %v", what, got)
 		}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,7 +29,6 @@ const (
 var (
 	errNoRecords     = refuse(kerr.InvalidRecord, "a partition needs exactly one record batch")
 	errOldBatch      = refuse(kerr.InvalidRecord, "record batches must be of message format 2")
-	errOldFormat     = refuse(kerr.UnsupportedForMessageFormat, "message formats 0 and 1 are not taken")
 	errBaseOffset    = refuse(kerr.InvalidRecord, "the base offset of a produced batch must be 0")
 	errEarlyZstd     = refuse(kerr.UnsupportedCompressionType, "zstd needs Produce version 7")
 	errNoTransaction = refuse(kerr.InvalidTxnState, "the producer has no transaction open")
@@ -49,6 +47,9 @@ type produceCall struct {
 	// them its place in resp.Partitions.
 	app  replica.AppendRequest
 	rows []int
+	// converted tells for each entry of app whether its records came in an older
+	// format. It is empty for versions that have no other format.
+	converted []bool
 	// refused is why an entry of resp failed, by place; used with acks=0.
 	refused error
 	out     []byte
@@ -130,12 +131,15 @@ func (c *produceCall) addTopic(t *wire.ProduceTopic) {
 		c.resp.Partitions = append(c.resp.Partitions, wire.ProduceResponsePartition{
 			Index: p.Index, BaseOffset: -1, LogAppendTime: -1, LogStartOffset: -1,
 		})
-		if batch, err := c.check(name, p, err); err != nil {
+		if batch, converted, err := c.check(name, p, err); err != nil {
 			c.refuse(row, err)
 			if errors.Is(err, errBaseOffset) { // Kafka finds it inside of the log
 				c.tellLogStart(row, record.TopicPartition{Topic: name, Partition: p.Index})
 			}
 		} else if batch != nil {
+			if c.req.Version < produceBatches {
+				c.converted = append(c.converted, converted)
+			}
 			c.rows = append(c.rows, row)
 			c.app.Entries = append(c.app.Entries, replica.AppendEntry{
 				TP: record.TopicPartition{Topic: name, Partition: p.Index}, TopicID: t.ID, Batches: batch,
@@ -176,22 +180,23 @@ func (a *API) mayUse(r *server.Request, op auth.Operation, topic string) bool {
 	return a.authorized(r, op, auth.Topic, topic)
 }
 
-// check returns the batches to append. Neither batches nor an error means that
-// there is nothing to do.
-func (c *produceCall) check(name string, p wire.ProducePartition, topicErr error) ([]byte, error) {
+// check returns the batches to append, and whether they were converted. Neither
+// batches nor an error means that there is nothing to do.
+func (c *produceCall) check(name string, p wire.ProducePartition, topicErr error) (batches []byte, converted bool, err error) {
 	if topicErr != nil {
-		return nil, topicErr
+		return nil, false, topicErr
 	}
 	if _, ok := c.image.Partition(name, p.Index); !ok {
-		return nil, replica.ErrUnknownPartition
+		return nil, false, replica.ErrUnknownPartition
 	}
 	if p.Records == nil {
-		return nil, errNoRecords
+		return nil, false, errNoRecords
 	}
 	if c.req.Version < produceBatches {
-		return oldRecords(p.Records)
+		return oldRecords(p.Records, c.levels(name))
 	}
-	return oneBatch(p.Records, c.req.Version)
+	batches, err = oneBatch(p.Records, c.req.Version)
+	return batches, false, err
 }
 
 // oneBatch takes the one batch that a partition may carry. What follows it is
@@ -217,30 +222,6 @@ func oneBatch(b []byte, version int16) ([]byte, error) {
 		return nil, err
 	}
 	return batch, nil
-}
-
-// oldRecords looks at what the versions before format 2 carry. Kafka never
-// checked that the format fits the version, so batches of format 2 pass.
-// Nothing, and a message that is cut, are taken and do nothing.
-func oldRecords(b []byte) ([]byte, error) {
-	first, rest, err := record.Next(b)
-	switch {
-	case len(b) == 0 || errors.Is(err, record.ErrTruncated) || cut(b):
-		return nil, nil
-	case errors.Is(err, record.ErrUnsupportedFormat):
-		return nil, errOldFormat
-	case err == nil && first.BaseOffset() != 0:
-		return nil, errBaseOffset
-	}
-	for err == nil && len(rest) > 0 && !cut(rest) {
-		_, rest, err = record.Next(rest)
-	}
-	return b[:len(b)-len(rest)], err
-}
-
-// cut reports whether b ends inside its first message, of any format.
-func cut(b []byte) bool {
-	return len(b) < record.LogOverhead || int64(int32(binary.BigEndian.Uint32(b[8:]))) > int64(len(b)-record.LogOverhead)
 }
 
 // transactional reports whether a batch belongs to a transaction.
@@ -269,7 +250,7 @@ func (c *produceCall) refuseAll(err error) {
 		c.refuse(row, err)
 	}
 	clear(c.app.Entries)
-	c.app.Entries, c.rows = c.app.Entries[:0], c.rows[:0]
+	c.app.Entries, c.rows, c.converted = c.app.Entries[:0], c.rows[:0], c.converted[:0]
 }
 
 // refuse answers the partition at row with an error.
@@ -292,10 +273,13 @@ func (c *produceCall) refuse(row int, err error) {
 func (c *produceCall) finish(results []replica.AppendResult) {
 	for i := range results {
 		c.result(c.rows[i], &c.app.Entries[i], &results[i])
+		if len(c.converted) > 0 && c.converted[i] && results[i].Err == nil {
+			c.a.topics.converted(c.app.Entries[i].TP.Topic, produceConversions, results[i].Info.Records)
+		}
 	}
 	c.app.Results = results
 	clear(c.app.Entries) // the request's bytes are given up
-	c.app.Entries, c.rows = c.app.Entries[:0], c.rows[:0]
+	c.app.Entries, c.rows, c.converted = c.app.Entries[:0], c.rows[:0], c.converted[:0]
 	c.req.Reset()
 	c.answer()
 }

@@ -116,8 +116,7 @@ func TestProduceRefusals(t *testing.T) {
 		{"null records, old", 2, nil, kerr.InvalidRecord},
 		{"wrong CRC", 9, broken, kerr.CorruptMessage},
 		{"format 1 in a new version", 9, oldMessage, kerr.InvalidRecord},
-		{"format 1", 2, oldMessage, kerr.UnsupportedForMessageFormat},
-		{"format 0", 0, append([]byte(nil), func() []byte { m := bytes.Clone(oldMessage); m[16] = 0; return m }()...), kerr.UnsupportedForMessageFormat},
+		{"format 1, wrong CRC", 2, oldMessage, kerr.CorruptMessage},
 		{"format 1, cut", 2, oldMessage[:len(oldMessage)-1], nil},
 		{"two batches", 9, append(bytes.Clone(good), good...), kerr.InvalidRecord},
 		{"cut", 9, good[:len(good)-1], kerr.InvalidRecord},
@@ -147,7 +146,8 @@ func TestProduceRefusals(t *testing.T) {
 	}
 }
 
-// oldMessage is a message of format 0 or 1 with a value and no key.
+// oldMessage is a message of format 0 or 1 with a value and no key, and with a
+// wrong checksum.
 func oldMessage(magic byte) []byte {
 	body := []byte{0, 0, 0, 0, magic, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 'v'}
 	m := binary.BigEndian.AppendUint32(make([]byte, 8), uint32(len(body)))

@@ -29,8 +29,12 @@ func FuzzRecords(f *testing.F) {
 				t.Fatal("records and an error")
 			}
 		}
-		if got, err := oldRecords(b); err == nil && got != nil && len(got) > len(b) {
+		got, converted, err := oldRecords(b, record.Levels{})
+		if err == nil && got != nil && !converted && len(got) > len(b) {
 			t.Fatalf("took %d of %d bytes", len(got), len(b))
+		}
+		if converted && record.Batch(got).Validate(record.Checks{Mode: record.ModeRecords}) != nil {
+			t.Fatal("old records became no valid batch")
 		}
 	})
 }

@@ -24,6 +24,7 @@ type TopicConfig struct {
 	MinCompactionLagMs        int64
 	MaxCompactionLagMs        int64
 	MaxMessageBytes           int32
+	DownConversion            bool // message.downconversion.enable
 	LogAppendTime             bool // message.timestamp.type; else CreateTime
 	TimestampBeforeMaxMs      int64
 	TimestampAfterMaxMs       int64
@@ -64,6 +65,7 @@ func (c *Configs) buildTopic(overrides map[string]string) *TopicConfig {
 		MinCompactionLagMs:        long("min.compaction.lag.ms"),
 		MaxCompactionLagMs:        long("max.compaction.lag.ms"),
 		MaxMessageBytes:           int32(long("max.message.bytes")),
+		DownConversion:            get("message.downconversion.enable").b,
 		LogAppendTime:             get("message.timestamp.type").s == "LogAppendTime",
 		TimestampBeforeMaxMs:      c.timestampBound("message.timestamp.before.max.ms", overrides),
 		TimestampAfterMaxMs:       c.timestampBound("message.timestamp.after.max.ms", overrides),

@@ -63,7 +63,7 @@ func Decompress(dst []byte, c Compression, src []byte, limit int) ([]byte, error
 	case Snappy:
 		return decompressSnappy(dst, src, limit)
 	case LZ4:
-		return decompressLZ4(dst, src, limit)
+		return decompressLZ4(dst, bytes.NewReader(src), limit)
 	case Zstd:
 		return decompressZstd(dst, src, limit)
 	}
@@ -86,13 +86,13 @@ func decompressGzip(dst, src []byte, limit int) ([]byte, error) {
 	return readBounded(dst, r, limit, Gzip)
 }
 
-func decompressLZ4(dst, src []byte, limit int) ([]byte, error) {
+func decompressLZ4(dst []byte, src io.Reader, limit int) ([]byte, error) {
 	r, _ := lz4Readers.Get().(*lz4.Reader)
 	if r == nil {
 		r = lz4.NewReader(nil)
 	}
 	defer lz4Readers.Put(r)
-	r.Reset(bytes.NewReader(src))
+	r.Reset(src)
 	return readBounded(dst, r, limit, LZ4)
 }
 

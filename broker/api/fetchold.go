@@ -1,0 +1,107 @@
+package api
+
+import (
+	"errors"
+
+	"github.com/leatstream/leat/broker/record"
+)
+
+// First version of Fetch that reads format 1; older ones read format 0.
+const fetchFormat1 = 2
+
+// converts reports whether the client reads only older message formats.
+func (c *fetchCall) converts() bool { return c.r.Header.Version < fetchBatches }
+
+// readLimit is how many bytes to read for a client that reads older formats and
+// wants at most limit. The stored batch with the wanted record is read whole:
+// messages that fit may be cut out of it.
+func (c *fetchCall) readLimit(topic string, limit int32) int32 {
+	if !c.converts() || limit <= 0 {
+		return limit
+	}
+	return max(limit, c.a.Configs.Topic(topic).MaxMessageBytes)
+}
+
+// convert turns the batches that were read for an item into messages of the
+// client's format.
+//
+// Up to version 2 what is sent may end inside a message, and a lone cut message
+// tells the client that its limit is too low. From version 3 on the first
+// message of the answer is sent whole whatever the limits say, and no message is
+// cut.
+func (c *fetchCall) convert(item *fetchItem) error {
+	v := c.r.Header.Version
+	limit := max(0, min(int(item.want.MaxBytes), c.left))
+	first := v >= fetchSoftLimit && !c.oldSent
+	item.converted = true
+	if limit == 0 && !first {
+		return nil
+	}
+	var err error
+	if c.raw, err = item.records.Records.Bytes(c.raw[:0]); err != nil {
+		return readFailure(err)
+	}
+	start := len(c.old)
+	d := record.Down{From: item.want.FetchOffset, Limit: maxConverted}
+	defer d.Close()
+	if v >= fetchFormat1 {
+		d.Magic = 1
+	}
+	records, err := c.convertBatches(&d, c.raw, start+limit)
+	if err != nil && len(c.old) == start {
+		c.a.Log.Warn("records cannot be converted to an older message format", "topic", item.name,
+			"partition", item.key.index, "offset", item.want.FetchOffset, "err", err)
+		return err
+	}
+	mayCut := v < fetchSoftLimit && limit == int(item.want.MaxBytes)
+	c.old = c.old[:start+fit(c.old[start:], limit, first, mayCut)]
+	item.old = c.old[start:len(c.old):len(c.old)]
+	c.left -= len(item.old)
+	c.oldSent = c.oldSent || len(item.old) > 0
+	c.a.topics.converted(item.name, fetchConversions, int64(records))
+	return nil
+}
+
+// convertBatches appends the messages of batches to c.old until it has reached
+// end bytes. A cut batch ends them, and so does the first message beyond. An error is that of the first bad batch; what
+// stands before it was converted.
+func (c *fetchCall) convertBatches(d *record.Down, batches []byte, end int) (records int, err error) {
+	for len(c.old) <= end {
+		b, rest, err := record.Next(batches)
+		if errors.Is(err, record.ErrTruncated) || err == nil && b == nil {
+			return records, nil
+		}
+		if err != nil {
+			return records, err
+		}
+		var n int
+		if b.LastOffset() >= d.From {
+			d.MaxBytes = end + 1 - len(c.old)
+			if c.old, n, err = d.Convert(c.old, b); err != nil {
+				return records, err
+			}
+		}
+		records += n
+		batches = rest
+	}
+	return records, nil
+}
+
+// fit is how much of a set of messages is sent under limit: all whole messages
+// that fit, with first at least one, with mayCut all of limit.
+func fit(set []byte, limit int, first, mayCut bool) int {
+	if len(set) <= limit {
+		return len(set)
+	}
+	if mayCut {
+		return limit
+	}
+	n := 0
+	for {
+		m, _, err := record.NextMessage(set[n:])
+		if err != nil || m == nil || n+len(m) > limit && (n > 0 || !first) {
+			return n
+		}
+		n += len(m)
+	}
+}
