@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/leatstream/leat/broker/record"
-	"github.com/leatstream/leat/broker/vfs"
 )
 
 const (
@@ -19,7 +18,7 @@ const (
 // scanner walks the batches of [pos, end) of a log file. It is reused through
 // a pool and not safe for concurrent use.
 type scanner struct {
-	f     vfs.File
+	f     io.ReaderAt
 	pos   int64 // of the current batch
 	end   int64
 	chunk int
@@ -29,7 +28,7 @@ type scanner struct {
 
 var scanners = sync.Pool{New: func() any { return new(scanner) }}
 
-func newScanner(f vfs.File, pos, end int64, chunk int) *scanner {
+func newScanner(f io.ReaderAt, pos, end int64, chunk int) *scanner {
 	s := scanners.Get().(*scanner)
 	s.f, s.pos, s.end, s.chunk = f, pos, end, chunk
 	s.buf, s.at = s.buf[:0], pos

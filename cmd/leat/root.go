@@ -31,6 +31,7 @@ func nouns() []func(*App) *cobra.Command {
 		newTopicCmd,
 		newGroupCmd,
 		newConnectorCmd,
+		newLogCmd,
 		newPerfCmd,
 		newPipelineCmd,
 		newDemoCmd,

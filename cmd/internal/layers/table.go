@@ -121,7 +121,7 @@ func topRules() []Rule {
 	}
 	pipeline := append([]string{"connect", "connect/config", "connect/data", "broker/client"}, streams...)
 	command := append([]string{
-		"broker", "broker/client", "broker/metadata", "broker/record", "broker/wire",
+		"broker", "broker/client", "broker/commitlog", "broker/metadata", "broker/record", "broker/vfs", "broker/wire",
 		"connect/...", "connectors/...", "pipelines/...", "cmd/internal/...",
 	}, streams...)
 	return []Rule{

@@ -1,0 +1,218 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/leatstream/leat/broker/record"
+)
+
+// The functions of this file read single files of a log for tools. They change
+// nothing and need no Manager; files of a running broker may be read too, whose
+// last bytes may then be missing.
+
+// Kind tells what a file of a log directory holds.
+type Kind uint8
+
+// The kinds of files, by their names.
+const (
+	KindUnknown Kind = iota
+	KindLog
+	KindOffsetIndex
+	KindTimeIndex
+	KindTxnIndex
+	KindSnapshot
+	KindOffsets // a checkpoint of offsets by partition
+	KindEpochs
+	KindTopicID
+)
+
+// KindOf tells from a file's name what it holds, and for the files of a segment
+// the segment's base offset (of a snapshot: its offset). The suffixes .deleted,
+// .cleaned and .swap make no difference.
+func KindOf(path string) (k Kind, base int64) {
+	name := filepath.Base(path)
+	switch name {
+	case recoveryPointFile, logStartFile, highWatermarkFile, cleanerOffsetFile:
+		return KindOffsets, 0
+	case epochFile:
+		return KindEpochs, 0
+	case partitionMetadataFile:
+		return KindTopicID, 0
+	}
+	for _, suffix := range [...]string{deletedSuffix, cleanedSuffix, swapSuffix} {
+		name = strings.TrimSuffix(name, suffix)
+	}
+	ext := filepath.Ext(name)
+	base, err := strconv.ParseInt(strings.TrimSuffix(name, ext), 10, 64)
+	if err != nil || base < 0 {
+		return KindUnknown, 0
+	}
+	k = map[string]Kind{
+		logSuffix: KindLog, indexSuffix: KindOffsetIndex, timeSuffix: KindTimeIndex,
+		txnSuffix: KindTxnIndex, snapshotSuffix: KindSnapshot,
+	}[ext]
+	return k, base
+}
+
+// ScanBatches calls visit for each whole batch of a log file of the given size,
+// with its position, in order. The batch is valid during the call; its checksum
+// was not looked at. An error of visit ends the scan and is returned; io.EOF from
+// visit ends it without an error. Bytes that are no batch give record.ErrTruncated,
+// ErrCorruptBatch or ErrUnsupportedFormat and, with it, their position.
+func ScanBatches(f io.ReaderAt, size int64, visit func(pos int64, b record.Batch) error) (pos int64, err error) {
+	sc := newScanner(f, 0, size, batchChunk)
+	defer sc.free()
+	for {
+		b, err := sc.batch()
+		if err == nil {
+			err = visit(sc.pos, b)
+		}
+		if errors.Is(err, io.EOF) {
+			return sc.pos, nil
+		}
+		if err != nil {
+			return sc.pos, err
+		}
+		sc.skip(len(b))
+	}
+}
+
+// IndexEntry says that the batch at Position holds Offset.
+type IndexEntry struct {
+	Offset   int64
+	Position int64
+}
+
+// ReadOffsetIndex reads an .index file of the segment that starts at base.
+// Zeros at the end are left out. With ErrCorruptFile come the entries before the
+// first bad one.
+func ReadOffsetIndex(data []byte, base int64) ([]IndexEntry, error) {
+	var out []IndexEntry
+	entries, err := wholeEntries[offsetEntry](data)
+	for i, e := range entries {
+		if i > 0 && (e.rel <= entries[i-1].rel || e.pos <= entries[i-1].pos) {
+			return out, fmt.Errorf("%w: entry %d does not come after the one before", ErrCorruptFile, i)
+		}
+		out = append(out, IndexEntry{base + int64(e.rel), int64(e.pos)})
+	}
+	return out, err
+}
+
+// TimeIndexEntry says that no record up to Offset is later than Timestamp.
+type TimeIndexEntry struct {
+	Timestamp int64 // ms
+	Offset    int64
+}
+
+// ReadTimeIndex reads a .timeindex file as ReadOffsetIndex does an .index file.
+func ReadTimeIndex(data []byte, base int64) ([]TimeIndexEntry, error) {
+	var out []TimeIndexEntry
+	entries, err := wholeEntries[timeEntry](data)
+	for i, e := range entries {
+		if i > 0 && (e.ts <= entries[i-1].ts || e.rel < entries[i-1].rel) {
+			return out, fmt.Errorf("%w: entry %d does not come after the one before", ErrCorruptFile, i)
+		}
+		out = append(out, TimeIndexEntry{e.ts, base + int64(e.rel)})
+	}
+	return out, err
+}
+
+// wholeEntries decodes an index file without the zeros that preallocation leaves
+// at its end.
+func wholeEntries[E indexEntry[E]](data []byte) ([]E, error) {
+	var zero E
+	var err error
+	if rest := len(data) % zero.size(); rest != 0 {
+		err = fmt.Errorf("%w: %d bytes after the last entry", ErrCorruptFile, rest)
+	}
+	entries := decodeEntries[E](data)
+	for n := len(entries); n > 0 && any(entries[n-1]) == any(zero); n-- {
+		entries = entries[:n-1]
+	}
+	return entries, err
+}
+
+// ReadTxnIndex reads a .txnindex file of the segment that starts at base.
+func ReadTxnIndex(data []byte, base int64) ([]AbortedTxn, error) { return decodeTxns(data, base) }
+
+// ProducerEntry is the state of one producer in a .snapshot file. Absent offsets
+// and sequences are -1.
+type ProducerEntry struct {
+	ProducerID       int64
+	Epoch            int16
+	LastSequence     int32
+	LastOffset       int64
+	OffsetDelta      int32 // of the last batch: last offset - first offset
+	Timestamp        int64 // ms
+	CoordinatorEpoch int32
+	TxnFirstOffset   int64 // of the open transaction
+}
+
+// ReadSnapshot reads a .snapshot file.
+func ReadSnapshot(data []byte) ([]ProducerEntry, error) {
+	producers, err := decodeSnapshot(data)
+	out := make([]ProducerEntry, 0, len(producers))
+	for i := range producers {
+		p := &producers[i]
+		e := ProducerEntry{
+			ProducerID: p.id, Epoch: p.epoch, LastSequence: p.lastSeq(), LastOffset: -1,
+			Timestamp: p.lastTimestamp, CoordinatorEpoch: p.coordinatorEpoch, TxnFirstOffset: p.txnStart,
+		}
+		if p.count > 0 {
+			last := p.batches[p.count-1]
+			e.LastOffset, e.OffsetDelta = last.lastOffset, last.delta
+		}
+		out = append(out, e)
+	}
+	return out, err
+}
+
+// PartitionOffset is one line of a checkpoint of offsets.
+type PartitionOffset struct {
+	record.TopicPartition
+	Offset int64
+}
+
+// ReadOffsetCheckpoint reads a checkpoint of offsets, in the order of the
+// partitions.
+func ReadOffsetCheckpoint(data []byte) ([]PartitionOffset, error) {
+	byPartition, err := decodeOffsets(data)
+	out := make([]PartitionOffset, 0, len(byPartition))
+	for _, tp := range slices.SortedFunc(maps.Keys(byPartition), comparePartitions) {
+		out = append(out, PartitionOffset{tp, byPartition[tp]})
+	}
+	return out, err
+}
+
+func comparePartitions(a, b record.TopicPartition) int {
+	if c := strings.Compare(a.Topic, b.Topic); c != 0 {
+		return c
+	}
+	return int(a.Partition) - int(b.Partition)
+}
+
+// EpochStart says that a leader epoch began at an offset.
+type EpochStart struct {
+	Epoch       int32
+	StartOffset int64
+}
+
+// ReadEpochCheckpoint reads a leader-epoch-checkpoint file.
+func ReadEpochCheckpoint(data []byte) ([]EpochStart, error) {
+	entries, err := decodeEpochs(data)
+	out := make([]EpochStart, 0, len(entries))
+	for _, e := range entries {
+		out = append(out, EpochStart{e.epoch, e.start})
+	}
+	return out, err
+}
+
+// ReadTopicID reads a partition.metadata file.
+func ReadTopicID(data []byte) ([16]byte, error) { return decodeTopicID(data) }

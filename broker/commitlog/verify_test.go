@@ -1,0 +1,211 @@
+package commitlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/leatstream/leat/broker/record"
+	"github.com/leatstream/leat/broker/vfs"
+)
+
+// writeLog makes a log of several segments with an open and an aborted
+// transaction, closed in order, and returns its directory.
+func writeLog(t *testing.T) (dir string) {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.SegmentBytes, cfg.IndexIntervalBytes = 2000, 200
+	m, l := openOS(t, cfg)
+	for i := range 60 {
+		mustAppend(t, l, makeBatch(t, record.NewOptions(), testNow.UnixMilli()+int64(i), fmt.Sprint(i), strings.Repeat("x", 100)), OriginClient)
+	}
+	txn := record.NewOptions()
+	txn.Transactional, txn.ProducerID, txn.ProducerEpoch, txn.BaseSequence = true, 5, 0, 0
+	mustAppend(t, l, makeBatch(t, txn, testNow.UnixMilli(), "aborted"), OriginClient)
+	marker, err := record.AppendMarker(nil, 5, 0, testNow.UnixMilli(), record.Marker{Type: record.Abort})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, l, marker, OriginCoordinator)
+	dir = *l.dir.path.Load()
+	if err := m.Close(1); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// problems verifies dir and lists what is wrong as "file@position".
+func problems(t *testing.T, dir string) (list []string, sum Verified, all []Problem) {
+	t.Helper()
+	sum, err := Verify(t.Context(), vfs.OS{}, dir, func(p Problem) {
+		list = append(list, fmt.Sprintf("%s@%d", p.File, p.Position))
+		all = append(all, p)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list, sum, all
+}
+
+func TestVerifyAcceptsWhatWasWritten(t *testing.T) {
+	dir := writeLog(t)
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		list, sum, all := problems(t, d)
+		if len(list) > 0 {
+			t.Errorf("%v: %v", list, all)
+		}
+		if sum.Partitions != 1 || sum.Segments < 3 || sum.Batches != 62 || sum.Records != 122 || sum.Gaps != 0 || sum.Bytes == 0 {
+			t.Errorf("%s: %+v", d, sum)
+		}
+	}
+}
+
+// edit changes the one file of dir that matches pattern.
+func edit(t *testing.T, dir, pattern string, change func([]byte) []byte) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %v, %v", pattern, names, err)
+	}
+	data, err := os.ReadFile(names[0])
+	if err == nil {
+		err = os.WriteFile(names[0], change(data), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestVerifyFinds(t *testing.T) {
+	flip := func(at int) func([]byte) []byte {
+		return func(b []byte) []byte { b[at] ^= 1; return b }
+	}
+	first := len(makeBatch(t, record.NewOptions(), 0, "0", strings.Repeat("x", 100)))
+	for _, tc := range []struct {
+		name, pattern string
+		change        func([]byte) []byte
+		want          string
+		err           error
+	}{
+		{"a flipped bit in a record", "00000000000000000000.log", flip(first + 100), fmt.Sprint("00000000000000000000.log@", first), ErrCorruptBatch},
+		{"a flipped bit in a length", "00000000000000000000.log", flip(first + 8), fmt.Sprint("00000000000000000000.log@", first), record.ErrTruncated},
+		{"an offset that goes back", "00000000000000000000.log", func(b []byte) []byte { b[first+7] = 0; return b }, fmt.Sprint("00000000000000000000.log@", first), ErrCorruptBatch},
+		{"a cut end", "00000000000000000000.log", func(b []byte) []byte { return b[:first+20] }, fmt.Sprint("00000000000000000000.log@", first), record.ErrTruncated},
+		{"an old format", "00000000000000000000.log", func(b []byte) []byte { b[16] = 1; return b }, "00000000000000000000.log@0", ErrUnsupportedFormat},
+		{"a wrong position", "00000000000000000000.index", flip(7), "00000000000000000000.index@0", ErrCorruptFile},
+		{"a wrong order", "00000000000000000000.index", func(b []byte) []byte { return append(b, b[:8]...) }, "", ErrCorruptFile},
+		{"a half entry", "00000000000000000000.index", func(b []byte) []byte { return append(b, 1) }, "", ErrCorruptFile},
+		{"a wrong time", "00000000000000000000.timeindex", func(b []byte) []byte { b[5]--; return b }, "00000000000000000000.timeindex@0", ErrCorruptFile},
+		{"a bad snapshot", "*.snapshot", flip(9), "@-1", ErrCorruptFile},
+		{"a bad txnindex", "*.txnindex", func(b []byte) []byte { return b[1:] }, "@-1", ErrCorruptFile},
+		{"bad epochs", epochFile, flip(0), epochFile + "@-1", ErrCorruptFile},
+		{"a bad topic id", partitionMetadataFile, flip(0), partitionMetadataFile + "@-1", ErrCorruptFile},
+		{"a bad checkpoint", "../" + recoveryPointFile, flip(0), recoveryPointFile + "@-1", ErrCorruptFile},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := writeLog(t)
+			edit(t, dir, tc.pattern, tc.change)
+			list, _, all := problems(t, filepath.Dir(dir))
+			if len(all) != 1 || !strings.HasSuffix(list[0], tc.want) || !errors.Is(all[0].Err, tc.err) {
+				t.Errorf("found %v %v, want %s", list, all, tc.want)
+			}
+			if len(all) > 0 && strings.HasSuffix(all[0].File, "log") && all[0].TopicPartition != world0 {
+				t.Errorf("partition %v", all[0].TopicPartition)
+			}
+		})
+	}
+}
+
+func TestVerifyCountsGaps(t *testing.T) {
+	dir := writeLog(t)
+	if err := os.Remove(filepath.Join(dir, "00000000000000000000.log")); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(names) < 2 {
+		t.Fatal(names, err)
+	}
+	if err := os.Remove(names[1]); err != nil { // one in the middle
+		t.Fatal(err)
+	}
+	if _, sum, _ := problems(t, filepath.Dir(dir)); sum.Gaps != 1 {
+		t.Errorf("%d gaps, want 1", sum.Gaps)
+	}
+}
+
+func TestVerifyEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	dir := writeLog(t)
+	if _, err := Verify(ctx, vfs.OS{}, dir, func(Problem) {}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if _, err := Verify(t.Context(), vfs.OS{}, filepath.Join(dir, "none"), func(Problem) {}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing: %v", err)
+	}
+}
+
+// Whatever byte is changed, Verify neither panics nor stops with an error; a
+// change inside a batch's checksum is always found.
+func TestVerifyAnyByte(t *testing.T) {
+	dir := writeLog(t)
+	name := filepath.Join(dir, "00000000000000000000.log")
+	good, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		bad := append([]byte(nil), good...)
+		at := rng.IntN(len(bad))
+		bad[at] ^= 1 << rng.IntN(8)
+		if err := os.WriteFile(name, bad, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		list, sum, _ := problems(t, dir)
+		b, pos := record.Batch(good), 0
+		for pos+b.Size() <= at {
+			pos += b.Size()
+			b = record.Batch(good[pos:])
+		}
+		// Outside the checksum lie base offset and leader epoch.
+		if in := at - pos; in >= 16 && len(list) == 0 {
+			t.Errorf("byte %d of the batch at %d: not found, %+v", in, pos, sum)
+		}
+	}
+}
+
+func TestKindOf(t *testing.T) {
+	for name, want := range map[string]Kind{
+		"a/00000000000000000012.log": KindLog, "00000000000000000012.log.deleted": KindLog, "00000000000000000012.index.swap": KindOffsetIndex,
+		"00000000000000000012.timeindex": KindTimeIndex, "00000000000000000012.txnindex": KindTxnIndex,
+		"00000000000000000012.snapshot": KindSnapshot, "x/replication-offset-checkpoint": KindOffsets,
+		"leader-epoch-checkpoint": KindEpochs, "partition.metadata": KindTopicID,
+		"x.log": KindUnknown, "12.txt": KindUnknown, "-1.log": KindUnknown, "": KindUnknown,
+	} {
+		k, base := KindOf(name)
+		if k != want || strings.Contains(name, "12") && k != KindUnknown && base != 12 {
+			t.Errorf("%q: %v, base %d", name, k, base)
+		}
+	}
+}
+
+// FuzzInspect: any bytes are read or refused.
+func FuzzInspect(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 1, 0, 0, 0, 9}, int64(0))
+	f.Add(make([]byte, 48), int64(5))
+	f.Fuzz(func(_ *testing.T, data []byte, base int64) {
+		_, _ = ReadOffsetIndex(data, base)
+		_, _ = ReadTimeIndex(data, base)
+		_, _ = ReadTxnIndex(data, base)
+		_, _ = ReadSnapshot(data)
+		_, _ = ReadOffsetCheckpoint(data)
+		_, _ = ReadEpochCheckpoint(data)
+		_, _ = ReadTopicID(data)
+	})
+}
