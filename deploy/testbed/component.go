@@ -12,8 +12,8 @@ import (
 
 // Require skips t unless the component is installed; where LEAT_REQUIRE names
 // it, a missing component fails t instead. Components are those of the script
-// install: kcat, chromium, python, kafka-2.8, kafka-3.9, kafka-4.3, zookeeper
-// and hdfs.
+// install: kcat, chromium, python, kafka-0.8, kafka-0.9, kafka-0.10, kafka-2.8,
+// kafka-3.9, kafka-4.3, zookeeper and hdfs.
 func Require(t testing.TB, component string) {
 	t.Helper()
 	if installed(component) {

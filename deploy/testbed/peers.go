@@ -18,8 +18,8 @@ func Kcat(t testing.TB, stdin string, args ...string) string {
 	return Output(t, stdin, "kcat", args...)
 }
 
-// KafkaTool runs a tool of Apache Kafka (version 2.8, 3.9 or 4.3) to its end
-// and returns its standard output.
+// KafkaTool runs a tool of Apache Kafka (version 0.8, 0.9, 0.10, 2.8, 3.9 or
+// 4.3) to its end and returns its standard output.
 func KafkaTool(t testing.TB, version, stdin, tool string, args ...string) string {
 	t.Helper()
 	Require(t, "kafka-"+version)

@@ -98,10 +98,16 @@ func require(t *testing.T, p peer) {
 	}
 }
 
+// lines are the values that a peer writes; one of them is larger than what codecs
+// take for a block.
 func lines(name, codec string) []string {
 	values := make([]string, perCodec)
 	for i := range values {
-		values[i] = fmt.Sprintf("%s/%s/%d", name, codec, i)
+		digits := 1
+		if i == perCodec/2 {
+			digits = 70_000
+		}
+		values[i] = fmt.Sprintf("%s/%s/%0*d", name, codec, digits, i)
 	}
 	return values
 }

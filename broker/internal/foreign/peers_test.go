@@ -113,7 +113,12 @@ func saramaConfig(codec string) *sarama.Config {
 }
 
 func saramaProduce(t *testing.T, addr, topic, codec string, values []string) {
-	p, err := sarama.NewSyncProducer([]string{addr}, saramaConfig(codec))
+	saramaSend(t, addr, topic, saramaConfig(codec), values)
+}
+
+func saramaSend(t *testing.T, addr, topic string, c *sarama.Config, values []string) {
+	t.Helper()
+	p, err := sarama.NewSyncProducer([]string{addr}, c)
 	if err != nil {
 		t.Fatal(err)
 	}
