@@ -444,10 +444,12 @@ func (c *fetchCall) readable(item *fetchItem) error {
 	switch {
 	case c.r.Header.Version < fetchZstd && cfg.CompressionType == "zstd":
 		return errFetchZstd
-	case !c.converts() || item.records.Records.Size() == 0:
+	case !c.converts():
 		return nil
 	case !cfg.DownConversion && !c.follower:
 		return errDownConvert
+	case item.records.Records.Size() == 0:
+		return nil
 	}
 	return c.convert(item)
 }

@@ -25,10 +25,10 @@ func (c *fetchCall) readLimit(topic string, limit int32) int32 {
 // convert turns the batches that were read for an item into messages of the
 // client's format.
 //
-// Up to version 2 what is sent may end inside a message, and a lone cut message
-// tells the client that its limit is too low. From version 3 on the first
-// message of the answer is sent whole whatever the limits say, and no message is
-// cut.
+// Only whole messages are sent. The first one is sent also beyond the limits where
+// the batch that it comes from is within them, since conversion may have made it
+// larger, and from version 3 on in any case; before that a limit that is too low
+// gives no message.
 func (c *fetchCall) convert(item *fetchItem) error {
 	v := c.r.Header.Version
 	limit := max(0, min(int(item.want.MaxBytes), c.left))
@@ -41,6 +41,8 @@ func (c *fetchCall) convert(item *fetchItem) error {
 	if c.raw, err = item.records.Records.Bytes(c.raw[:0]); err != nil {
 		return readFailure(err)
 	}
+	size, _ := record.BatchSize(c.raw)
+	first = first || size <= limit
 	start := len(c.old)
 	d := record.Down{From: item.want.FetchOffset, Limit: maxConverted}
 	defer d.Close()
@@ -53,8 +55,7 @@ func (c *fetchCall) convert(item *fetchItem) error {
 			"partition", item.key.index, "offset", item.want.FetchOffset, "err", err)
 		return err
 	}
-	mayCut := v < fetchSoftLimit && limit == int(item.want.MaxBytes)
-	c.old = c.old[:start+fit(c.old[start:], limit, first, mayCut)]
+	c.old = c.old[:start+fit(c.old[start:], limit, first)]
 	item.old = c.old[start:len(c.old):len(c.old)]
 	c.left -= len(item.old)
 	c.oldSent = c.oldSent || len(item.old) > 0
@@ -62,9 +63,9 @@ func (c *fetchCall) convert(item *fetchItem) error {
 	return nil
 }
 
-// convertBatches appends the messages of batches to c.old until it has reached
-// end bytes. A cut batch ends them, and so does the first message beyond. An error is that of the first bad batch; what
-// stands before it was converted.
+// convertBatches appends the messages of batches to c.old up to the first that
+// ends beyond end bytes, or to a cut batch. An error is that of the first bad
+// batch; what stands before it was converted.
 func (c *fetchCall) convertBatches(d *record.Down, batches []byte, end int) (records int, err error) {
 	for len(c.old) <= end {
 		b, rest, err := record.Next(batches)
@@ -88,13 +89,10 @@ func (c *fetchCall) convertBatches(d *record.Down, batches []byte, end int) (rec
 }
 
 // fit is how much of a set of messages is sent under limit: all whole messages
-// that fit, with first at least one, with mayCut all of limit.
-func fit(set []byte, limit int, first, mayCut bool) int {
+// that fit, with first at least one.
+func fit(set []byte, limit int, first bool) int {
 	if len(set) <= limit {
 		return len(set)
-	}
-	if mayCut {
-		return limit
 	}
 	n := 0
 	for {

@@ -36,6 +36,9 @@ func oldRecords(b []byte, levels record.Levels) (batches []byte, converted bool,
 	for err == nil && len(rest) > 0 && !cut(rest) {
 		_, rest, err = record.Next(rest)
 	}
+	if errors.Is(err, record.ErrUnsupportedFormat) {
+		err = errOldBatch
+	}
 	return b[:len(b)-len(rest)], false, err
 }
 

@@ -93,7 +93,8 @@ func (m Message) CheckCRC() error {
 }
 
 // Fields takes the message apart. The timestamp of format 0 is NoTimestamp; nil
-// stands for null. Key and value point into the message.
+// stands for null. Key and value point into the message; bytes behind them count
+// for nothing.
 func (m Message) Fields() (timestamp int64, key, value []byte, err error) {
 	at := messageKeyAt0
 	timestamp = NoTimestamp
@@ -105,12 +106,33 @@ func (m Message) Fields() (timestamp int64, key, value []byte, err error) {
 	}
 	key, rest, ok := cutLong(m[at:])
 	if ok {
-		value, rest, ok = cutLong(rest)
+		value, _, ok = cutLong(rest)
 	}
-	if !ok || len(rest) > 0 {
+	if !ok {
 		return 0, nil, nil, fmt.Errorf("%w: lengths inside of a message of %d bytes", ErrInvalidRecord, len(m))
 	}
 	return timestamp, key, value, nil
+}
+
+// Inner appends to dst the set inside of a wrapper, which may take limit bytes
+// (0: DefaultMaxDecompressed).
+func (m Message) Inner(dst []byte, limit int) ([]byte, error) {
+	if limit <= 0 {
+		limit = DefaultMaxDecompressed
+	}
+	_, _, value, err := m.Fields()
+	c := m.Compression()
+	switch {
+	case err != nil:
+		return dst, err
+	case value == nil:
+		return dst, fmt.Errorf("%w: compressed message without a value", ErrInvalidRecord)
+	case c == Zstd:
+		return dst, fmt.Errorf("%w: %v in message format %d", ErrInvalidRecord, c, m.Magic())
+	case c == LZ4 && m.Magic() == 0:
+		return decompressLZ4(dst, mendedLZ4(value), limit)
+	}
+	return Decompress(dst, c, value, limit)
 }
 
 // cutLong takes an int32 length and that many bytes off b; -1 gives nil.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"reflect"
 	"testing"
 
@@ -238,21 +239,6 @@ func TestUpConvert(t *testing.T) {
 	}
 }
 
-// TestUpConvertMixed: several wrappers and plain messages make one batch.
-func TestUpConvertMixed(t *testing.T) {
-	set := append(wrapper(t, Gzip, 1, someMessages()[:2]...), kmsgSet(0, someMessages()[2])...)
-	set = append(set, wrapper(t, LZ4, 1, someMessages()[3])...)
-	want := someMessages()
-	want[2].time = NoTimestamp
-	out, n, err := UpConvert(nil, set, Levels{}, 0)
-	if err != nil || n != 4 {
-		t.Fatalf("%d records, %v", n, err)
-	}
-	if got := asOld(t, out); !reflect.DeepEqual(got, want) || Batch(out).Compression() != LZ4 {
-		t.Errorf("got %.300v", got)
-	}
-}
-
 func TestUpConvertRefuses(t *testing.T) {
 	one := old{value: []byte("v"), time: 5}
 	good := kmsgMessage(1, one)
@@ -284,12 +270,20 @@ func TestUpConvertRefuses(t *testing.T) {
 		{"lengths", seal(lengths), 0, ErrInvalidRecord},
 		{"nested", wrap(Gzip, wrap(Snappy, good)), 0, ErrInvalidRecord},
 		{"format 0 in 1", wrap(Gzip, kmsgMessage(0, one)), 0, ErrInvalidRecord},
+		{"batch inside", wrap(Gzip, batchOf(t, NewOptions(), []old{one})), 0, ErrInvalidRecord},
 		{"cut inside", wrap(Gzip, good[:len(good)-1]), 0, ErrInvalidRecord},
 		{"nothing inside", wrap(Gzip, nil), 0, ErrInvalidRecord},
 		{"null inside", kmsgMessage(1, old{attributes: 1}), 0, ErrInvalidRecord},
 		{"garbage inside", kmsgMessage(0, old{attributes: 1, value: []byte("?")}), 0, ErrCorruptBatch},
 		{"LogAppendTime", kmsgMessage(1, old{attributes: 8}), 0, ErrInvalidTimestamp},
-		{"zstd", kmsgMessage(1, old{attributes: 4, value: []byte("?")}), 0, ErrUnsupportedCompression},
+		{"zstd", kmsgMessage(1, old{attributes: 4, value: []byte("?")}), 0, ErrInvalidRecord},
+		{"format 0 behind 1", append(bytes.Clone(good), kmsgMessage(0, one)...), 0, ErrInvalidRecord},
+		{"plain behind a wrapper", append(wrap(Gzip, good), good...), 0, ErrInvalidRecord},
+		{"wrapper behind a plain one", append(bytes.Clone(good), wrap(Gzip, good)...), 0, ErrInvalidRecord},
+		{"two wrappers", append(wrap(Gzip, good), wrap(Gzip, good)...), 0, ErrInvalidRecord},
+		{"batch behind", append(bytes.Clone(good), batchOf(t, NewOptions(), []old{one})...), 0, ErrInvalidRecord},
+		{"offset of the wrapper", kmsgMessage(1, old{offset: 1, attributes: 1, value: squeeze(t, Gzip, 1, kmsgSet(1, old{}, old{offset: 2}))}), 0, ErrInvalidRecord},
+		{"negative time", kmsgMessage(1, old{time: -2}), 0, ErrInvalidTimestamp},
 		{"codec 7", kmsgMessage(0, old{attributes: 7, value: []byte("?")}), 0, ErrUnsupportedCompression},
 		{"LZ4 of format 0 in 1", kmsgMessage(1, old{attributes: 3, value: badLZ4}), 0, ErrCorruptBatch},
 		{"too large", wrap(Gzip, kmsgMessage(1, old{value: make([]byte, 9000)})), 9000, ErrTooLarge},
@@ -454,16 +448,19 @@ func TestConversionRoundTrip(t *testing.T) {
 	})
 }
 
-// FuzzUpConvert: any bytes are refused, or give one batch that is valid and that
-// goes down and up again unchanged.
+// FuzzUpConvert: any bytes are refused, or give one valid batch with the records
+// that another implementation reads, which goes down and up again unchanged.
 func FuzzUpConvert(f *testing.F) {
 	for magic := range int8(2) {
-		f.Add(kmsgSet(magic, old{value: []byte("v")}, old{key: []byte("k")}))
+		f.Add(kmsgSet(magic, old{value: []byte("v")}, old{key: []byte("k")}), true)
 		for _, c := range []Compression{Gzip, Snappy, LZ4} {
-			f.Add(wrapper(f, c, magic, old{value: []byte("v"), time: 3}, old{key: []byte("k"), time: 4, offset: 1}))
+			f.Add(wrapper(f, c, magic, old{value: []byte("v"), time: 3}, old{key: []byte("k"), time: 4, offset: 1}), true)
 		}
 	}
-	f.Fuzz(func(t *testing.T, set []byte) {
+	f.Fuzz(func(t *testing.T, set []byte, sealed bool) {
+		if sealed {
+			set = sealAll(set)
+		}
 		out, n, err := UpConvert(nil, set, Levels{}, 1<<20)
 		if err != nil || n == 0 {
 			if len(out) > 0 {
@@ -474,6 +471,11 @@ func FuzzUpConvert(f *testing.F) {
 		b := Batch(out)
 		if err := b.Validate(Checks{Mode: ModeRecords}); err != nil || int(b.Count()) != n {
 			t.Fatalf("%d records, batch: %v", n, err)
+		}
+		if m, _, _ := NextMessage(set); m.Compression() != LZ4 || m.Magic() != 0 { // readOld is strict about LZ4 of format 0
+			if want := readOld(t, wholeMessages(set)); !reflect.DeepEqual(contents(asOld(t, out)), contents(want)) {
+				t.Fatalf("got %.300v, want %.300v", asOld(t, out), want)
+			}
 		}
 		d := Down{Magic: 1, MaxBytes: 1 << 30}
 		defer d.Close()
@@ -488,7 +490,40 @@ func FuzzUpConvert(f *testing.F) {
 	})
 }
 
-// FuzzDownConvert: any batch is refused or gives whole messages.
+// wholeMessages leaves out a partial message at the end.
+func wholeMessages(set []byte) []byte {
+	for rest := set; ; {
+		m, next, err := NextMessage(rest)
+		if m == nil || err != nil {
+			return set[:len(set)-len(rest)]
+		}
+		rest = next
+	}
+}
+
+// sealAll gives whole messages the checksum that they should have.
+func sealAll(set []byte) []byte {
+	set = bytes.Clone(set)
+	for rest := set; ; {
+		m, next, err := NextMessage(rest)
+		if m == nil || err != nil {
+			return set
+		}
+		seal(m)
+		rest = next
+	}
+}
+
+// contents are times, keys and values.
+func contents(ms []old) (out []string) {
+	for _, m := range ms {
+		out = append(out, fmt.Sprint(m.time, m.key == nil, m.key, m.value == nil, m.value))
+	}
+	return out
+}
+
+// FuzzDownConvert: any batch is refused or gives whole messages, in which another
+// implementation finds the batch's records.
 func FuzzDownConvert(f *testing.F) {
 	for _, c := range []Compression{None, Gzip, Snappy, LZ4, Zstd} {
 		opts := NewOptions()
@@ -500,20 +535,34 @@ func FuzzDownConvert(f *testing.F) {
 		if len(b) >= HeaderSize {
 			b.UpdateCRC()
 		}
-		d := Down{Magic: magic & 1, MaxBytes: 1 << 20, Limit: 1 << 20}
+		d := Down{Magic: magic & 1, MaxBytes: 1 << 30, From: math.MinInt64, Limit: 1 << 20}
 		defer d.Close()
-		out, _, err := d.Convert(nil, b)
+		out, n, err := d.Convert(nil, b)
 		if err != nil && len(out) > 0 {
 			t.Fatal("bytes and an error")
 		}
-		for len(out) > 0 {
-			m, rest, err := NextMessage(out)
-			if err != nil || m.CheckCRC() != nil {
-				t.Fatal(err)
-			}
-			out = rest
+		if got := readOld(t, out); len(got) != n || n > 0 && !reflect.DeepEqual(contents(got), contents(stored(t, b, d.Magic))) {
+			t.Fatalf("%d records: got %.300v, want %.300v", n, got, stored(t, b, d.Magic))
 		}
 	})
+}
+
+// stored lists the records of a batch as a format can tell them.
+func stored(t testing.TB, b Batch, magic int8) (out []old) {
+	t.Helper()
+	var it Iterator
+	defer it.Close()
+	if err := it.Reset(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	for it.Next() {
+		r := &it.Record
+		out = append(out, old{time: r.Timestamp, key: clone(r.Key), value: clone(r.Value)})
+	}
+	if magic == 0 {
+		out = withoutTime(out)
+	}
+	return out
 }
 
 func BenchmarkConvert(b *testing.B) {

@@ -8,7 +8,6 @@ func differences() []difference {
 	const (
 		unsent      = "no client sends it"
 		undecoded   = "records of a batch are not decoded: what its header says is checked"
-		oldFormats  = "message formats 0 and 1 are not taken or given yet"
 		nullArray   = "null in place of an array that may not be null counts as an empty one"
 		unanswered  = "Kafka never answers: an error or an empty answer is better than a client that hangs"
 		failing     = "Kafka fails with an unexpected error: a code that says why is better"
@@ -18,6 +17,9 @@ func differences() []difference {
 		details     = "the code says enough: no record is looked at, so none can be named"
 		badReplicas = "3.9 takes an assignment that can never be served; 4.3 refuses it"
 		share       = "coordinators of share groups are not served yet"
+		cutInside   = "a record would be lost without a word"
+		notNull     = "clients expect records that are not null"
+		converted   = "limits hold for the messages that are sent, not for the batches that are stored"
 		operations  = "groups have configurations as in Kafka 4"
 	)
 	return []difference{
@@ -38,14 +40,23 @@ func differences() []difference {
 		{api: wire.Produce, row: "batches", field: "max timestamp wrong: Fetch*.RecordBatches", why: undecoded + "; Kafka corrects the timestamp"},
 		{api: wire.Produce, row: "batches", field: "log append time set: *", why: "the time of appending is not the client's to give; " + unsent},
 		{api: wire.Produce, row: "batches", field: "gzip that is none: *", why: undecoded},
+		{api: wire.Produce, row: "old sets", field: "log append time: *", why: "the time of appending is not the client's to give; " + unsent},
+		{api: wire.Produce, row: "old sets", field: "wrapper of log append time: *", why: "the time of appending is not the client's to give; " + unsent},
+		{api: wire.Produce, row: "old sets", field: "wrapper, its last message cut: *", why: cutInside},
+		{api: wire.Produce, row: "old sets", field: "codec 5: *.ErrorCode", leat: "76", kafka: "-1", why: failing},
+		{api: wire.Produce, row: "old sets", field: "key *.ErrorCode", leat: "87", kafka: "-1", why: failing},
+		{api: wire.Produce, row: "old sets", field: "value longer than the message: *.ErrorCode", leat: "87", kafka: "-1", why: failing},
+		{api: wire.Produce, row: "old sets", field: "timestamp of -5*.ErrorCode", leat: "32", kafka: "-1", why: failing},
+		{api: wire.Produce, row: "old sets", field: "wrapper of garbage: *.ErrorCode", leat: "2", kafka: "-1", why: failing},
 		{api: wire.Produce, row: "batches", field: "producer without an epoch: *", why: "duplicates could not be told; " + unsent},
-		{api: wire.Produce, row: "batches", below: 3, field: "magic ?: *", why: oldFormats},
 
-		{api: wire.Fetch, row: "from the start", below: 4, field: "*.ErrorCode", leat: "35", kafka: "0", why: oldFormats},
-		{api: wire.Fetch, row: "from the start", below: 4, field: "*.HighWatermark", leat: "-1", why: oldFormats},
-		{api: wire.Fetch, row: "from the start", below: 4, field: "*.RecordBatches", leat: "empty", why: oldFormats},
 		{api: wire.Fetch, row: "minus one byte", field: "*", why: failing + ": a negative size counts as none"},
-		{api: wire.Fetch, row: "isolation level 2", below: 13, field: "*.RecordBatches", leat: "empty", kafka: "null", why: "clients expect records that are not null"},
+		{api: wire.Fetch, row: "isolation level 2", below: 13, field: "*.RecordBatches", leat: "empty", kafka: "null", why: notNull},
+		{api: wire.Fetch, row: "old, *", below: 4, field: "*.RecordBatches", leat: "empty", kafka: "null", why: notNull},
+		{api: wire.Fetch, row: "old, the first batch only", below: 4, field: "*.RecordBatches", why: converted},
+		{api: wire.Fetch, row: "old, 1 byte*", from: 3, below: 4, field: "*.RecordBatches", why: converted},
+		{api: wire.Fetch, row: "old, zero bytes", from: 3, below: 4, field: "*.RecordBatches", why: converted},
+		{api: wire.Fetch, row: "from the start", from: 2, below: 4, field: "*.RecordBatches", leat: "format*", kafka: "format*", why: converted},
 		{api: wire.Fetch, row: "unknown replica with its state", peer: "Kafka 4.3", field: "*.Brokers", leat: "filled", kafka: "null", why: "3.9 tells followers too where the leader is"},
 
 		{api: wire.ListOffsets, row: "partition twice", peer: "Kafka 4.3", field: "*", leat: "present", kafka: nothing, why: "3.9 answers each of the two"},

@@ -13,7 +13,7 @@ import (
 func allRows(a wire.API) []row {
 	return slices.Concat(everyAPI(a),
 		versionRows(), metadataRows(), clusterRows(),
-		produceRows(), batchRows(), fetchRows(), sessionRows(), offsetRows(),
+		produceRows(), batchRows(), fetchRows(), oldProduceRows(), oldFetchRows(), sessionRows(), offsetRows(),
 		findRows(), joinRows(), memberRows(), commitRows(), groupRows(),
 		topicRows(), configRows())
 }

@@ -47,6 +47,7 @@ var rules = []rule{
 	{"ProduceResponseTopicPartition.LogAppendTime", present("time")},
 	{"DescribeLogDirsResponseDir.Dir", present("dir")},
 	{"DescribeLogDirsResponseDir.*Bytes", present("bytes")},
+	{"FetchResponseTopicPartition.RecordBatches", records},
 }
 
 // present writes that a value is there, for what every broker has its own of.
