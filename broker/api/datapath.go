@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -12,13 +13,23 @@ type dataPath struct {
 	fetches  fetchPool
 	sessions *sessionCache
 	topics   *topicMetrics
+	// conversions has room for the conversions between message formats that may run
+	// at a time: each holds up to maxConverted bytes a few times over.
+	conversions chan struct{}
+}
+
+// beginConversion waits for room; the returned function gives it back.
+func (d *dataPath) beginConversion() (end func()) {
+	d.conversions <- struct{}{}
+	return func() { <-d.conversions }
 }
 
 // newDataPath prepares the data path and registers its metrics.
 func newDataPath(deps *Deps) (*dataPath, error) {
 	d := &dataPath{
-		sessions: newSessionCache(deps.Configs.Broker().FetchSessionCacheSlots),
-		topics:   newTopicMetrics(deps.Images),
+		sessions:    newSessionCache(deps.Configs.Broker().FetchSessionCacheSlots),
+		topics:      newTopicMetrics(deps.Images),
+		conversions: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	if deps.Metrics == nil {
 		return d, nil

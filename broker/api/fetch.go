@@ -318,7 +318,7 @@ func (c *fetchCall) plan() {
 	if c.follower {
 		c.read.ReplicaID = c.req.ReplicaID
 	}
-	c.left = int(maxBytes)
+	c.left = int(min(maxBytes, maxOldAnswer))
 	allowed := !c.follower || c.a.authorizedCluster(c.r, auth.ClusterAction)
 	for i := range c.items {
 		item := &c.items[i]

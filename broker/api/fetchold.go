@@ -9,6 +9,10 @@ import (
 // First version of Fetch that reads format 1; older ones read format 0.
 const fetchFormat1 = 2
 
+// maxOldAnswer bounds the converted records of one answer, which are held in
+// memory until they are sent, in bytes. A single message may be larger.
+const maxOldAnswer = 32 << 20
+
 // converts reports whether the client reads only older message formats.
 func (c *fetchCall) converts() bool { return c.r.Header.Version < fetchBatches }
 
@@ -32,17 +36,18 @@ func (c *fetchCall) readLimit(topic string, limit int32) int32 {
 func (c *fetchCall) convert(item *fetchItem) error {
 	v := c.r.Header.Version
 	limit := max(0, min(int(item.want.MaxBytes), c.left))
-	first := v >= fetchSoftLimit && !c.oldSent
+	first := !c.oldSent
 	item.converted = true
-	if limit == 0 && !first {
+	if limit == 0 && !(first && v >= fetchSoftLimit) {
 		return nil
 	}
+	defer c.a.beginConversion()()
 	var err error
 	if c.raw, err = item.records.Records.Bytes(c.raw[:0]); err != nil {
 		return readFailure(err)
 	}
 	size, _ := record.BatchSize(c.raw)
-	first = first || size <= limit
+	first = first && (v >= fetchSoftLimit || size <= int(item.want.MaxBytes)) || size <= limit
 	start := len(c.old)
 	d := record.Down{From: item.want.FetchOffset, Limit: maxConverted}
 	defer d.Close()
@@ -51,8 +56,10 @@ func (c *fetchCall) convert(item *fetchItem) error {
 	}
 	records, err := c.convertBatches(&d, c.raw, start+limit)
 	if err != nil && len(c.old) == start {
-		c.a.Log.Warn("records cannot be converted to an older message format", "topic", item.name,
-			"partition", item.key.index, "offset", item.want.FetchOffset, "err", err)
+		if !errors.Is(err, record.ErrUnsupportedCompression) { // not the log's fault
+			c.a.Log.Warn("records cannot be converted to an older message format", "topic", item.name,
+				"partition", item.key.index, "offset", item.want.FetchOffset, "err", err)
+		}
 		return err
 	}
 	c.old = c.old[:start+fit(c.old[start:], limit, first)]

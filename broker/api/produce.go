@@ -193,6 +193,7 @@ func (c *produceCall) check(name string, p wire.ProducePartition, topicErr error
 		return nil, false, errNoRecords
 	}
 	if c.req.Version < produceBatches {
+		defer c.a.beginConversion()()
 		return oldRecords(p.Records, c.levels(name))
 	}
 	batches, err = oneBatch(p.Records, c.req.Version)

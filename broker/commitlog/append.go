@@ -208,8 +208,12 @@ func (p *Prepared) recode(cfg *Config) error {
 		if b.IsControl() {
 			codec = b.Compression()
 		}
+		limit := 0
+		if codec == record.None { // what is larger would be refused anyway
+			limit = int(cfg.MaxMessageBytes)
+		}
 		start := len(p.recoded)
-		if p.recoded, err = record.Recompress(p.recoded, b, codec, levels, 0); err != nil {
+		if p.recoded, err = record.Recompress(p.recoded, b, codec, levels, limit); err != nil {
 			return err
 		}
 		if size := len(p.recoded) - start; size > int(cfg.MaxMessageBytes) {

@@ -56,7 +56,6 @@ func differences() []difference {
 		{api: wire.Fetch, row: "old, the first batch only", below: 4, field: "*.RecordBatches", why: converted},
 		{api: wire.Fetch, row: "old, 1 byte*", from: 3, below: 4, field: "*.RecordBatches", why: converted},
 		{api: wire.Fetch, row: "old, zero bytes", from: 3, below: 4, field: "*.RecordBatches", why: converted},
-		{api: wire.Fetch, row: "from the start", from: 2, below: 4, field: "*.RecordBatches", leat: "format*", kafka: "format*", why: converted},
 		{api: wire.Fetch, row: "unknown replica with its state", peer: "Kafka 4.3", field: "*.Brokers", leat: "filled", kafka: "null", why: "3.9 tells followers too where the leader is"},
 
 		{api: wire.ListOffsets, row: "partition twice", peer: "Kafka 4.3", field: "*", leat: "present", kafka: nothing, why: "3.9 answers each of the two"},

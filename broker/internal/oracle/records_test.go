@@ -16,18 +16,26 @@ import (
 // what conversion has made smaller.
 func records(w *writer, v reflect.Value) string {
 	b, _ := v.Interface().([]byte)
-	m, _, err := record.NextMessage(b)
-	switch {
+	switch m, _, err := record.NextMessage(b); {
 	case m != nil:
 		return messages(b)
 	case errors.Is(err, record.ErrTruncated), len(b) > 12 && b[8] == 0x7f: // a size that no reader takes
 		return "cut"
 	}
-	batch, rest, err := record.Next(b)
-	if err != nil || len(rest) > 0 || batch == nil || batch.Compression() == record.None && batch.TimestampType() == record.CreateTime {
+	var out []string
+	var err error
+	own := false // the broker has timed something
+	for rest := b; len(rest) > 0 && err == nil; {
+		var batch record.Batch
+		if batch, rest, err = record.Next(rest); err == nil {
+			out = append(out, apart(batch))
+			own = own || batch.TimestampType() == record.LogAppendTime
+		}
+	}
+	if err != nil || !own && (len(out) != 1 || record.Batch(b).Compression() == record.None) {
 		return w.rename(plain(v))
 	}
-	return apart(batch)
+	return strings.Join(out, " ")
 }
 
 // messages writes a set of messages of formats 0 and 1, wrappers with what they

@@ -63,7 +63,11 @@ func produceRows() []row {
 		{name: "log append time", key: wire.Produce, from: 3, talk: func(c *call) {
 			t := c.topic("t", 1, "message.timestamp.type", "LogAppendTime")
 			c.ask(produceTo(t, c.id(t), 0, c.batch(2)))
+			c.ask(produceTo(t, c.id(t), 0, c.batch(2, func(o *record.BuilderOptions) { o.Compression = record.Gzip })))
+			c.ask(fetchFrom(t, c.id(t), 0, 0))
+			c.ask(fetchFrom(t, c.id(t), 0, 2))
 		}},
+		recompressed("gzip"), recompressed("snappy"), recompressed("lz4"), recompressed("zstd"), recompressed("uncompressed"),
 		{name: "two partitions", key: wire.Produce, from: 3, talk: func(c *call) {
 			t := c.topic("t", 2)
 			req := produceTo(t, c.id(t), 0, c.batch(2))
@@ -99,6 +103,19 @@ func produceRows() []row {
 			req.Topics[0].Topic, req.Topics[0].TopicID = "unknown", [16]byte{1}
 		})).since(3),
 	}
+}
+
+// recompressed appends batches of every codec to a topic that has one of its own.
+func recompressed(codec string) row {
+	return row{name: "to a topic of codec " + codec, key: wire.Produce, from: 3, talk: func(c *call) {
+		t := c.topic("t", 5, "compression.type", codec)
+		id := c.id(t)
+		for p := range int32(5) {
+			b := c.batch(3, idempotent(4000, 0, 0), func(o *record.BuilderOptions) { o.Compression = record.Compression(p) })
+			c.ask(produceTo(t, id, p, b))
+			c.ask(fetchFrom(t, id, p, 0))
+		}
+	}}
 }
 
 // resum corrects the checksum of a changed batch.
