@@ -110,6 +110,7 @@ type dumpFlags struct {
 	records bool
 	json    bool
 	max     int
+	decode  string // what the records are: a key of recordDecoders, or empty
 }
 
 func newLogDumpCmd(a *App) *cobra.Command {
@@ -131,13 +132,18 @@ func newLogDumpCmd(a *App) *cobra.Command {
 		},
 	})
 	cmd.Flags().BoolVar(&f.records, "records", false, "records in place of batches")
+	cmd.Flags().StringVar(&f.decode, "decode", "", "decode the records of __consumer_offsets (offsets) or\n__transaction_state (transactions); implies --records")
 	cmd.Flags().BoolVar(&f.json, "json", false, "the same as --format json")
 	cmd.Flags().IntVarP(&f.max, "max", "n", 0, "at most this many batches or records of a file (0: all)")
 	return cmd
 }
 
 func (a *App) logDump(ctx context.Context, files []string, f dumpFlags) error {
-	d := &dumper{ctx: ctx, flags: f, out: a.printer()}
+	d := &dumper{ctx: ctx, flags: f, out: a.printer(), decode: recordDecoders()[f.decode]}
+	if f.decode != "" && d.decode == nil {
+		return usageError("--decode takes offsets or transactions", "leat log dump --help")
+	}
+	d.flags.records = f.records || d.decode != nil
 	d.gather = slices.Contains([]string{output.JSON, output.YAML}, a.format)
 	if a.format == output.Help {
 		return output.List(d.out, []dumpedFile{})
@@ -180,6 +186,7 @@ type dumper struct {
 	flags  dumpFlags
 	out    output.Printer
 	gather bool
+	decode recordDecoder // nil: records are shown as they are
 	files  []dumpedFile
 	titled int // files with a title so far
 }

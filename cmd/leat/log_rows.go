@@ -143,6 +143,9 @@ func (l *logDump) visit(pos int64, b record.Batch) error {
 		if err != nil {
 			return l.damaged(pos, err)
 		}
+		if l.d.decode != nil {
+			row.decoded(l.d.decode, l.it.Record.Key, l.it.Record.Value)
+		}
 		if err := add(l, &l.row.Records, row); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/leatstream/leat/broker/commitlog"
 	"github.com/leatstream/leat/broker/record"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // writeLog makes a log directory whose bytes are the same in every run, with one
@@ -83,6 +84,41 @@ func TestLogDump(t *testing.T) {
 	golden(t, "shape-log-dump.txt", mustLeat(t, "", "", "log", "dump", "x", "--format", "help"))
 	if out := mustLeat(t, "", "", "log", "dump", "-n", "2", "--format", "ndjson", segment); strings.Count(out, "\n") != 2 {
 		t.Errorf("two batches: %q", out)
+	}
+}
+
+// TestLogDumpDecodes: the records of internal topics as texts; others as they
+// are.
+func TestLogDumpDecodes(t *testing.T) {
+	commit := kmsg.OffsetCommitValue{Version: 3, Offset: 42, LeaderEpoch: 5, Metadata: "m", CommitTimestamp: 1700000000000}
+	group := kmsg.GroupMetadataValue{Version: 3, ProtocolType: "consumer", Generation: 7, Protocol: kmsg.StringPtr("range"), Leader: kmsg.StringPtr("a-1"),
+		Members: []kmsg.GroupMetadataValueMember{{MemberID: "a-1", ClientID: "a", ClientHost: "/127.0.0.1", SessionTimeoutMillis: 45000}}}
+	txn := kmsg.TxnMetadataValue{ProducerID: 9, ProducerEpoch: 1, TimeoutMillis: 60000, State: 1, Topics: []kmsg.TxnMetadataValueTopic{{Topic: "t", Partitions: []int32{0, 3}}}}
+	var w record.Builder
+	w.Reset(record.NewOptions())
+	const now = 1_700_000_000_000
+	offset := (&kmsg.OffsetCommitKey{Version: 1, Group: "mill", Topic: "t", Partition: 2}).AppendTo(nil)
+	w.Append(now, offset, commit.AppendTo(nil))
+	w.Append(now, offset, nil)
+	w.Append(now, (&kmsg.GroupMetadataKey{Version: 2, Group: "mill"}).AppendTo(nil), group.AppendTo(nil))
+	w.Append(now, (&kmsg.TxnMetadataKey{TransactionalID: "id"}).AppendTo(nil), txn.AppendTo(nil))
+	w.Append(now, offset[:5], []byte("no value"))
+	w.Append(now, nil, []byte{0, 9, 1})
+	b, err := w.Build(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	segment := filepath.Join(t.TempDir(), "00000000000000000000.log")
+	if err := os.WriteFile(segment, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out string
+	for _, kind := range []string{"offsets", "transactions"} {
+		out += mask(filepath.Dir(segment), mustLeat(t, "", "", "log", "dump", "--decode", kind, segment))
+	}
+	golden(t, "log-dump-decode.txt", out)
+	if r := leat(t, "", "", "log", "dump", "--decode", "x", segment); r.code != exitUsage {
+		t.Errorf("unknown decoder: exit %d", r.code)
 	}
 }
 
