@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -318,7 +319,10 @@ func (c *fetchCall) plan() {
 	if c.follower {
 		c.read.ReplicaID = c.req.ReplicaID
 	}
-	c.left = int(min(maxBytes, maxOldAnswer))
+	c.read.HardMaxBytes = c.req.Version < fetchSoftLimit
+	if c.converts() { // what is sent is bounded when it is converted
+		c.read.MaxBytes, c.left = math.MaxInt32, int(min(maxBytes, maxOldAnswer))
+	}
 	allowed := !c.follower || c.a.authorizedCluster(c.r, auth.ClusterAction)
 	for i := range c.items {
 		item := &c.items[i]

@@ -214,6 +214,16 @@ func TestOldFetchLimits(t *testing.T) {
 	if got != 1038 {
 		t.Errorf("%d bytes in two partitions, want one message", got)
 	}
+	// What is read of the first partition takes no room from the second.
+	req = fetchRequest(3, "t", 0, 0)
+	req.MaxBytes = 2200
+	req.Topics[0].Partitions[0].PartitionMaxBytes = 1100
+	req.Topics[0].Partitions = append(req.Topics[0].Partitions, other)
+	for _, p := range c.MustAsk(req).(*kmsg.FetchResponse).Topics[0].Partitions {
+		if len(p.RecordBatches) != 1038 {
+			t.Errorf("%d bytes of partition %d, want one message", len(p.RecordBatches), p.Partition)
+		}
+	}
 }
 
 // TestOldFetchRefusals: what cannot be converted is answered with the reason,
