@@ -47,7 +47,8 @@ func oldPeers() []oldPeer {
 // wrote, with every codec that their formats have, and a new client reads it
 // all.
 func TestOldPeersReadEachOther(t *testing.T) {
-	s := testbed.StartServer(t, t.TempDir(), testbed.FreePort(t))
+	dir := t.TempDir()
+	s := testbed.StartServer(t, dir, testbed.FreePort(t))
 	adm := admin(t, s.Addr)
 	var topics []string
 	for _, codec := range oldCodecs() {
@@ -97,6 +98,28 @@ func TestOldPeersReadEachOther(t *testing.T) {
 				checkCommitted(t, adm, "group-"+p.name, topics)
 			}
 		})
+	}
+	t.Run("verify", func(t *testing.T) {
+		testbed.Output(t, "", testbed.Binary(t), "log", "verify", "--no-gaps", filepath.Join(dir, "log"))
+	})
+	t.Run("kafka-dump-log", func(t *testing.T) { dumpConverted(t, filepath.Join(dir, "log"), len(written)) })
+}
+
+// dumpConverted lets Kafka's own tool read what was made of old messages.
+func dumpConverted(t *testing.T, dir string, count int) {
+	if testing.Short() {
+		t.Skip("the tool is a Java process")
+	}
+	var files []string
+	for _, codec := range oldCodecs() {
+		files = append(files, filepath.Join(dir, oldTopicOf(codec)+"-0", "00000000000000000000.log"))
+	}
+	out := testbed.KafkaTool(t, "3.9", "", "kafka-dump-log", "--deep-iteration", "--files", strings.Join(files, ","))
+	if records := strings.Count(out, "| offset: "); records != count || !strings.Contains(out, "isvalid: true") {
+		t.Errorf("%d records, want %d", records, count)
+	}
+	if strings.Contains(out, "isvalid: false") || strings.Contains(out, "Found") {
+		t.Errorf("damage: %.2000s", out)
 	}
 }
 
