@@ -23,7 +23,7 @@ func (c *fetchCall) readLimit(topic string, limit int32) int32 {
 	if !c.converts() || limit <= 0 {
 		return limit
 	}
-	return max(limit, c.a.Configs.Topic(topic).MaxMessageBytes)
+	return max(min(limit, maxOldAnswer), c.a.Configs.Topic(topic).MaxMessageBytes)
 }
 
 // convert turns the batches that were read for an item into messages of the
