@@ -19,6 +19,9 @@ func (l *Log) AbortedTransactions(from, to int64) ([]AbortedTxn, error) {
 	for i := floorSegment(list, from); i < len(list); i++ {
 		s := list[i]
 		if err := s.load(l.cfg.Load().IndexIntervalBytes); err != nil {
+			if s.replaced.Load() {
+				return l.AbortedTransactions(from, to)
+			}
 			return nil, l.readError(from, err)
 		}
 		for _, t := range s.txns.entries() {

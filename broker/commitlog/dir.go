@@ -33,6 +33,7 @@ type logDir struct {
 
 	checkpointMu sync.Mutex
 	written      map[string][]byte // contents of the checkpoint files
+	wasCleaned   bool              // there were offsets of compacted logs on opening
 
 	work work
 
@@ -100,12 +101,17 @@ func (d *logDir) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cleaned, err := d.readCheckpoint(cleanerOffsetFile)
+	if err != nil {
+		return err
+	}
+	d.wasCleaned = len(cleaned) > 0
 	clean, epoch, err := takeCleanShutdown(fsys, d.path)
 	if err != nil {
 		return err
 	}
 	d.brokerEpoch = epoch
-	if err := d.openLogs(ctx, clean, recovery, starts); err != nil {
+	if err := d.openLogs(ctx, clean, recovery, starts, cleaned); err != nil {
 		return err
 	}
 	d.opened.Store(true)
@@ -159,7 +165,7 @@ func (d *logDir) readCheckpoint(file string) (offsets, error) {
 }
 
 // openLogs opens the logs of the directory, a few at a time.
-func (d *logDir) openLogs(ctx context.Context, clean bool, recovery, starts offsets) error {
+func (d *logDir) openLogs(ctx context.Context, clean bool, recovery, starts, cleaned offsets) error {
 	found, err := d.findLogs()
 	if err != nil {
 		return err
@@ -175,6 +181,9 @@ func (d *logDir) openLogs(ctx context.Context, clean bool, recovery, starts offs
 			l, err := openLog(d.options(tp, d.m.cfg.TopicConfig(tp.Topic), clean, recovery[tp], starts[tp]))
 			if err != nil {
 				return fmt.Errorf("%v: %w", tp, err)
+			}
+			if offset, ok := cleaned[tp]; ok {
+				l.cleaned.Store(min(offset, l.EndOffset()))
 			}
 			if err := d.adopt(l); err != nil {
 				return errors.Join(err, l.release())
@@ -249,7 +258,7 @@ func (d *logDir) options(tp record.TopicPartition, c Config, clean bool, recover
 		fs: d.m.cfg.FS, path: filepath.Join(d.path, tp.String()), tp: tp, config: c, health: d.health,
 		logger: d.m.logger, clean: clean, recoveryPoint: recovery, start: start,
 		idleExpiry: d.m.cfg.ProducerIDExpiration.Milliseconds(), now: time.Now(),
-		hooks: hooks{remove: d.removeLater, rolled: d.syncSoon, truncated: d.truncated, advanced: d.advanced},
+		hooks: hooks{remove: d.removeLater, rolled: d.syncSoon, truncated: d.truncated, advanced: d.advanced, cleaned: func(*Log) error { return d.writeCleaned() }},
 	}
 }
 
@@ -284,9 +293,9 @@ func (d *logDir) truncated(*Log) error {
 // not come back after a crash.
 func (d *logDir) advanced(*Log) error { return d.writeStarts() }
 
-// checkpoint stores recovery points and start offsets.
+// checkpoint stores recovery points, start offsets and how far logs were compacted.
 func (d *logDir) checkpoint() error {
-	return errors.Join(d.writeRecovery(), d.writeStarts())
+	return errors.Join(d.writeRecovery(), d.writeStarts(), d.writeCleaned())
 }
 
 func (d *logDir) writeRecovery() error {
@@ -306,6 +315,24 @@ func (d *logDir) writeStarts() error {
 		}
 	}
 	return d.writeCheckpoint(logStartFile, o)
+}
+
+// writeCleaned stores how far logs were compacted. Without compacted logs there
+// is no such file.
+func (d *logDir) writeCleaned() error {
+	o := offsets{}
+	for _, l := range d.list() {
+		if offset := l.CleanedOffset(); offset != notCleaned {
+			o[l.tp] = offset
+		}
+	}
+	d.checkpointMu.Lock()
+	_, written := d.written[cleanerOffsetFile]
+	d.checkpointMu.Unlock()
+	if len(o) == 0 && !written && !d.wasCleaned {
+		return nil
+	}
+	return d.writeCheckpoint(cleanerOffsetFile, o)
 }
 
 // writeCheckpoint replaces a checkpoint file if its contents differ.

@@ -42,6 +42,9 @@ var (
 	// readable, and a later append succeeds once there is space. It is also an
 	// ErrStorage for whoever needs no distinction; the directory stays on line.
 	ErrNoSpace = fmt.Errorf("%w: no space left on the volume", ErrStorage)
+	// ErrSegmentsChanged says that segments were removed, cut or replaced while
+	// somebody walked over them.
+	ErrSegmentsChanged = errors.New("commitlog: the segments have changed")
 	// ErrClosed says that the log was closed or deleted.
 	ErrClosed = errors.New("commitlog: log is closed")
 	// ErrLogExists says that a log is already there.

@@ -19,7 +19,7 @@ import (
 //
 // Appends and truncations come from one caller at a time (the replica); Read
 // and the other readers may run concurrently with everything. Lock order:
-// syncMu before mu before a segment's openMu.
+// filesMu before syncMu before mu before a segment's openMu.
 type Log struct {
 	tp     record.TopicPartition
 	dir    *folder
@@ -36,10 +36,13 @@ type Log struct {
 	unstable atomic.Bool                // producers has open or unreplicated transactions
 	closed   atomic.Bool
 	topicID  atomic.Pointer[[16]byte]
+	cleaned  atomic.Int64 // compacted below; notCleaned: never
+	cuts     atomic.Int64 // truncations so far
 	epochs   *epochCache
 
-	syncMu sync.Mutex // one sync at a time; waiters share its result
-	mu     sync.Mutex // appends, truncations, the segment list
+	filesMu sync.Mutex // removal, cutting and replacement of segment files
+	syncMu  sync.Mutex // one sync at a time; waiters share its result
+	mu      sync.Mutex // appends, truncations, the segment list
 	// Guarded by mu:
 	producers *producerState
 	snapshots []int64 // offsets of the snapshot files, ascending
@@ -65,6 +68,8 @@ type hooks struct {
 	truncated func(l *Log) error
 	// advanced tells that the start offset moved by request.
 	advanced func(l *Log) error
+	// cleaned tells that the log was compacted further.
+	cleaned func(l *Log) error
 }
 
 // Partition names the partition.
@@ -315,11 +320,15 @@ func (l *Log) shouldRoll(s *segment, cfg *Config, size int, ts, last, now int64)
 	if have > int64(cfg.SegmentBytes)-int64(size) || have+int64(size) > math.MaxInt32 {
 		return true
 	}
+	age := cfg.SegmentMs - s.jitter
+	if cfg.Compact && cfg.MaxCompactionLagMs > 0 {
+		age = min(age, cfg.MaxCompactionLagMs)
+	}
 	waited := now - s.created
 	if s.firstTS >= 0 && ts >= 0 {
 		waited = ts - s.firstTS
 	}
-	return waited > cfg.SegmentMs-s.jitter || s.full(cfg.SegmentIndexBytes) || !s.holds(last)
+	return waited > age || s.full(cfg.SegmentIndexBytes) || !s.holds(last)
 }
 
 // roll seals the active segment and starts a new one at base. When it fails the
@@ -422,6 +431,8 @@ func (l *Log) empty() bool {
 
 // release closes the files without writing anything.
 func (l *Log) release() error {
+	l.filesMu.Lock()
+	defer l.filesMu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed.Swap(true) {

@@ -42,6 +42,7 @@ func openLog(o openOptions) (*Log, error) {
 	}
 	l.Configure(o.config)
 	l.topicID.Store(&[16]byte{})
+	l.cleaned.Store(notCleaned)
 	found, err := l.listFolder(o)
 	if err != nil {
 		return nil, err
@@ -74,11 +75,18 @@ func (l *Log) listFolder(o openOptions) (listing, error) {
 	if err != nil {
 		return found, err
 	}
+	changed, err := l.finishSwap(entries)
+	if err == nil && changed {
+		entries, err = o.fs.ReadDir(o.path)
+	}
+	if err != nil {
+		return found, err
+	}
 	var side []string
 	for _, e := range entries {
 		name := e.Name()
 		switch base, suffix := splitName(name); {
-		case strings.HasSuffix(name, deletedSuffix), strings.HasSuffix(name, cleanedSuffix), strings.HasSuffix(name, ".tmp"):
+		case strings.HasSuffix(name, deletedSuffix), strings.HasSuffix(name, ".tmp"):
 			err = o.fs.Remove(l.dir.name(name))
 		case suffix == logSuffix:
 			var info fs.FileInfo

@@ -36,6 +36,10 @@ func (l *Log) Read(offset int64, maxBytes int, minOne bool, limit int64) (Slice,
 			q.sealed = true
 		}
 		slice, found, err := list[i].read(q)
+		if list[i].replaced.Load() { // its names may be those of other files
+			slice.Release()
+			return l.Read(offset, maxBytes, minOne, limit)
+		}
 		if err != nil {
 			return empty, l.readError(offset, err)
 		}

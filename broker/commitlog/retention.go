@@ -25,6 +25,9 @@ func (l *Log) Segments() ([]SegmentInfo, error) {
 	out := make([]SegmentInfo, len(list))
 	for i, s := range list {
 		if err := s.load(interval); err != nil {
+			if s.replaced.Load() {
+				return l.Segments()
+			}
 			return nil, l.readError(s.base, err)
 		}
 		out[i] = SegmentInfo{BaseOffset: s.base, NextOffset: end, Size: s.size.Load(), Largest: s.maxTS.Load(), Active: i == len(list)-1}
@@ -58,6 +61,8 @@ func (l *Log) Roll(now time.Time) error {
 // file.delete.delay.ms; slices in flight stay readable. The caller answers for
 // upTo ≤ high watermark.
 func (l *Log) DeleteSegments(upTo int64) (deleted int, err error) {
+	l.filesMu.Lock()
+	defer l.filesMu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usable(); err != nil {

@@ -68,6 +68,8 @@ type segment struct {
 	maxTS atomic.Int64         // largest timestamp, -1 if there is none
 	maxAt atomic.Int64         // last offset of the first batch that has it
 
+	replaced atomic.Bool // by Rewrite; set before the files change hands
+
 	openMu  sync.Mutex
 	closed  bool
 	loaded  atomic.Bool // indexes and maxTS are in memory
@@ -170,6 +172,9 @@ func (s *segment) load(interval int32) error {
 	defer h.release()
 	s.openMu.Lock()
 	defer s.openMu.Unlock()
+	if s.closed {
+		return ErrClosed // and the names may belong to another segment now
+	}
 	if s.loaded.Load() {
 		return nil
 	}

@@ -8,7 +8,10 @@ import (
 	"slices"
 )
 
-const createFlags = os.O_RDWR | os.O_CREATE | os.O_TRUNC
+const (
+	createFlags = os.O_RDWR | os.O_CREATE | os.O_TRUNC
+	readFlags   = os.O_RDONLY
+)
 
 // Sync makes everything below upTo durable; concurrent callers share one
 // fdatasync. After an error the log directory is off line.

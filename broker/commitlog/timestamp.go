@@ -25,13 +25,16 @@ func (l *Log) OffsetForTimestamp(ts, limit int64) (t TimestampOffset, found bool
 	interval := l.cfg.Load().IndexIntervalBytes
 	for i := floorSegment(list, start); i < len(list) && list[i].base < limit; i++ {
 		s := list[i]
-		if err := s.load(interval); err != nil {
-			return t, false, l.readError(start, err)
-		}
-		if s.maxTS.Load() < ts {
+		err := s.load(interval)
+		if err == nil && s.maxTS.Load() < ts {
 			continue
 		}
-		t, found, err = s.findTimestamp(ts, start, limit)
+		if err == nil {
+			t, found, err = s.findTimestamp(ts, start, limit)
+		}
+		if s.replaced.Load() {
+			return l.OffsetForTimestamp(ts, limit)
+		}
 		if err != nil {
 			return t, false, l.readError(start, err)
 		}
@@ -51,6 +54,9 @@ func (l *Log) MaxTimestamp() (t TimestampOffset, found bool, err error) {
 	var best *segment
 	for _, s := range *l.segments.Load() {
 		if err := s.load(interval); err != nil {
+			if s.replaced.Load() {
+				return l.MaxTimestamp()
+			}
 			return t, false, l.readError(s.base, err)
 		}
 		if s.size.Load() > 0 && s.maxTS.Load() >= 0 && (best == nil || s.maxTS.Load() > best.maxTS.Load()) {
@@ -61,6 +67,9 @@ func (l *Log) MaxTimestamp() (t TimestampOffset, found bool, err error) {
 		return t, false, nil
 	}
 	t, found, err = best.findTimestamp(best.maxTS.Load(), l.StartOffset(), l.EndOffset())
+	if best.replaced.Load() {
+		return l.MaxTimestamp()
+	}
 	if err != nil {
 		return t, false, l.readError(best.base, err)
 	}

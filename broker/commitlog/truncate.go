@@ -11,6 +11,8 @@ import (
 // end changes nothing; one below the first segment empties the log and restarts
 // it there. An offset inside a batch removes the whole batch.
 func (l *Log) TruncateTo(offset int64) error {
+	l.filesMu.Lock()
+	defer l.filesMu.Unlock()
 	l.syncMu.Lock()
 	defer l.syncMu.Unlock()
 	l.mu.Lock()
@@ -32,6 +34,8 @@ func (l *Log) TruncateTo(offset int64) error {
 
 // TruncateFullyAndStartAt empties the log and restarts it at offset.
 func (l *Log) TruncateFullyAndStartAt(offset int64) error {
+	l.filesMu.Lock()
+	defer l.filesMu.Unlock()
 	l.syncMu.Lock()
 	defer l.syncMu.Unlock()
 	l.mu.Lock()
@@ -63,7 +67,9 @@ func (l *Log) truncate(offset int64) error {
 	if err != nil {
 		return err
 	}
+	l.cuts.Add(1)
 	l.end.Store(end)
+	l.cleaned.Store(min(l.cleaned.Load(), end))
 	kept := slices.Clip(list[:i+1])
 	l.segments.Store(&kept)
 	l.flushed.Store(min(l.flushed.Load(), end))
@@ -177,6 +183,8 @@ func (l *Log) doRestart(offset int64) error {
 	list := *l.segments.Load()
 	l.start.Store(offset) // readers that meet a dropped segment find it out of range
 	l.end.Store(offset)
+	l.cuts.Add(1)
+	l.cleaned.Store(notCleaned)
 	for j := len(list) - 1; j >= 0; j-- {
 		if err := l.dropSegment(list[j]); err != nil {
 			return err
