@@ -228,6 +228,25 @@ func (b *Broker) startReplicas(l *life) error {
 	b.configs.OnTopicChange(b.topicConfigChanged)
 	l.run("replicas", b.replicas.Run)
 	l.run("log upkeep", b.logs.Run)
+	return b.startCleaner(l)
+}
+
+// startCleaner compacts the topics that are configured so.
+func (b *Broker) startCleaner(l *life) error {
+	if !b.settings.LogCleanerEnable {
+		b.log.Warn("log.cleaner.enable is false: compacted topics grow for ever")
+		return nil
+	}
+	cleaner, err := clean.NewCleaner(clean.Config{
+		Threads:       b.settings.LogCleanerThreads,
+		Settings:      func() clean.Settings { return cleanerSettings(b.configs.Broker()) },
+		Logs:          b.logs.Logs,
+		HighWatermark: b.highWatermark,
+	}, b.part("cleaner"), b.reg)
+	if err != nil {
+		return fmt.Errorf("cleaner: %w", err)
+	}
+	l.run("cleaner", cleaner.Run)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"github.com/leatstream/leat/broker/commitlog"
+	"github.com/leatstream/leat/broker/commitlog/clean"
 	"github.com/leatstream/leat/broker/coordinator/group"
 	"github.com/leatstream/leat/broker/metadata"
 	"github.com/leatstream/leat/broker/record"
@@ -44,6 +45,18 @@ func logConfig(t *metadata.TopicConfig) commitlog.Config {
 	codec, err := record.ParseCompression(t.CompressionType)
 	c.Compression, c.KeepCompression = codec, err != nil // "producer" is no codec
 	return c
+}
+
+// cleanerSettings is the part of the broker's configuration that compaction
+// follows; it may change at run time.
+func cleanerSettings(c *metadata.BrokerConfig) clean.Settings {
+	return clean.Settings{
+		DedupeBufferBytes:   c.LogCleanerDedupeBuffer,
+		LoadFactor:          c.LogCleanerLoadFactor,
+		IOBufferBytes:       int(c.LogCleanerIOBuffer),
+		IOMaxBytesPerSecond: c.LogCleanerIOBytesPerSecond,
+		Backoff:             c.LogCleanerBackoff,
+	}
 }
 
 // topicConfig is the part of a topic's configuration that its replicas follow.

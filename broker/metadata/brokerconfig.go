@@ -44,6 +44,12 @@ type BrokerConfig struct {
 
 	LogRetentionCheckInterval     time.Duration
 	LogCleanerEnable              bool
+	LogCleanerThreads             int
+	LogCleanerDedupeBuffer        int64   // bytes, of all threads together
+	LogCleanerLoadFactor          float64 // share of it that may be filled
+	LogCleanerIOBuffer            int32   // bytes, of all threads together
+	LogCleanerIOBytesPerSecond    float64
+	LogCleanerBackoff             time.Duration
 	LogFlushSchedulerInterval     time.Duration
 	LogFlushOffsetCheckpoint      time.Duration
 	LogFlushStartOffsetCheckpoint time.Duration
@@ -167,6 +173,12 @@ func (c *Configs) fillLog(b *BrokerConfig) {
 	b.LogDirs = splitList(dirs)
 	b.LogRetentionCheckInterval = c.ms("log.retention.check.interval.ms")
 	b.LogCleanerEnable = c.flag("log.cleaner.enable")
+	b.LogCleanerThreads = int(c.i32("log.cleaner.threads"))
+	b.LogCleanerDedupeBuffer = c.long("log.cleaner.dedupe.buffer.size")
+	b.LogCleanerLoadFactor = c.effective("log.cleaner.io.buffer.load.factor").f
+	b.LogCleanerIOBuffer = c.i32("log.cleaner.io.buffer.size")
+	b.LogCleanerIOBytesPerSecond = c.effective("log.cleaner.io.max.bytes.per.second").f
+	b.LogCleanerBackoff = c.ms("log.cleaner.backoff.ms")
 	b.LogFlushSchedulerInterval = c.ms("log.flush.scheduler.interval.ms")
 	b.LogFlushOffsetCheckpoint = c.ms("log.flush.offset.checkpoint.interval.ms")
 	b.LogFlushStartOffsetCheckpoint = c.ms("log.flush.start.offset.checkpoint.interval.ms")
