@@ -192,8 +192,8 @@ func (w *Rewrite) finish(out *rewritten) error {
 	if err != nil {
 		return w.log.health.fail("sync segment", err)
 	}
-	err = out.offsets.flush(fsys, out.path(indexSuffix)+cleanedSuffix, true)
-	err = errors.Join(err, out.times.flush(fsys, out.path(timeSuffix)+cleanedSuffix, true))
+	err = out.offsets.flush(fsys, out.path(indexSuffix)+cleanedSuffix, true, true)
+	err = errors.Join(err, out.times.flush(fsys, out.path(timeSuffix)+cleanedSuffix, true, true))
 	err = errors.Join(err, out.segment.txns.rewrite(fsys, out.path(txnSuffix)+cleanedSuffix, out.txns))
 	if err != nil {
 		return w.failed("write index", err)
