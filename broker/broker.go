@@ -238,7 +238,6 @@ func (b *Broker) startCleaner(l *life) error {
 		return nil
 	}
 	cleaner, err := clean.NewCleaner(clean.Config{
-		Threads:       b.settings.LogCleanerThreads,
 		Settings:      func() clean.Settings { return cleanerSettings(b.configs.Broker()) },
 		Logs:          b.logs.Logs,
 		HighWatermark: b.highWatermark,

@@ -51,6 +51,7 @@ func logConfig(t *metadata.TopicConfig) commitlog.Config {
 // follows; it may change at run time.
 func cleanerSettings(c *metadata.BrokerConfig) clean.Settings {
 	return clean.Settings{
+		Threads:             c.LogCleanerThreads,
 		DedupeBufferBytes:   c.LogCleanerDedupeBuffer,
 		LoadFactor:          c.LogCleanerLoadFactor,
 		IOBufferBytes:       int(c.LogCleanerIOBuffer),

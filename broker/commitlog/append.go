@@ -326,8 +326,14 @@ func (l *Log) append(p *Prepared, leaderEpoch int32) (AppendInfo, error) {
 	if err := l.assign(p, leaderEpoch, &info); err != nil {
 		return info, err
 	}
-	if s := l.active(); l.shouldRoll(s, cfg, len(p.batches), p.maxTime, info.LastOffset, p.opts.Now) && s.base != info.FirstOffset {
-		if err := l.roll(info.FirstOffset, p.opts.Now); err != nil {
+	// A copy of a compacted log jumps over offsets; the new segment begins where
+	// the old one ends all the same, so that recovery sees no hole.
+	base := l.EndOffset()
+	if info.LastOffset-base > math.MaxInt32 {
+		base = info.FirstOffset
+	}
+	if s := l.active(); l.shouldRoll(s, cfg, len(p.batches), p.maxTime, info.LastOffset, p.opts.Now) && s.base != base {
+		if err := l.roll(base, p.opts.Now); err != nil {
 			return info, err
 		}
 	}

@@ -40,17 +40,18 @@ func (l *Log) ReadBatches(from, to int64) (*BatchReader, error) {
 
 // Next gives the next batch, valid until the following call, and io.EOF at the
 // end. Bytes that are no intact batch give ErrCorruptBatch; ErrSegmentsChanged
-// says that the segments were removed or cut meanwhile.
+// says that the segments were removed or cut meanwhile, ErrClosed that the log
+// was closed or deleted.
 func (r *BatchReader) Next() (record.Batch, error) {
 	b, err := r.next()
-	if err == nil || err == io.EOF {
-		return b, err
-	}
 	if uerr := r.log.usable(); uerr != nil {
 		return nil, uerr
 	}
 	if r.log.cuts.Load() != r.cuts || errors.Is(err, ErrClosed) {
-		return nil, ErrSegmentsChanged
+		return nil, fmt.Errorf("%w: %v", ErrSegmentsChanged, r.log.tp)
+	}
+	if err == nil || err == io.EOF {
+		return b, err
 	}
 	segment, pos := r.Position()
 	if badBytes(err) {

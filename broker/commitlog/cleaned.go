@@ -1,6 +1,8 @@
 package commitlog
 
 import (
+	"fmt"
+
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -11,9 +13,18 @@ const notCleaned = -1
 // never was. It survives restarts and moves down when the log is truncated.
 func (l *Log) CleanedOffset() int64 { return l.cleaned.Load() }
 
-// SetCleanedOffset stores how far the log has been compacted.
-func (l *Log) SetCleanedOffset(offset int64) error {
+// Truncations is how often the log has been cut so far.
+func (l *Log) Truncations() int64 { return l.cuts.Load() }
+
+// SetCleanedOffset stores how far the log has been compacted. Truncations is
+// what it was when that began: records that came in the place of others since
+// are not compacted, so that another number now gives ErrSegmentsChanged.
+func (l *Log) SetCleanedOffset(offset, truncations int64) error {
 	l.mu.Lock()
+	if l.cuts.Load() != truncations {
+		l.mu.Unlock()
+		return fmt.Errorf("%w: %v", ErrSegmentsChanged, l.tp)
+	}
 	l.cleaned.Store(min(offset, l.EndOffset()))
 	l.mu.Unlock()
 	if l.hooks.cleaned == nil {

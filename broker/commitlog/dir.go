@@ -178,12 +178,14 @@ func (d *logDir) openLogs(ctx context.Context, clean bool, recovery, starts, cle
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			l, err := openLog(d.options(tp, d.m.cfg.TopicConfig(tp.Topic), clean, recovery[tp], starts[tp]))
+			o := d.options(tp, d.m.cfg.TopicConfig(tp.Topic))
+			o.clean, o.recoveryPoint, o.start = clean, recovery[tp], starts[tp]
+			if offset, ok := cleaned[tp]; ok {
+				o.cleaned = offset
+			}
+			l, err := openLog(o)
 			if err != nil {
 				return fmt.Errorf("%v: %w", tp, err)
-			}
-			if offset, ok := cleaned[tp]; ok {
-				l.cleaned.Store(min(offset, l.EndOffset()))
 			}
 			if err := d.adopt(l); err != nil {
 				return errors.Join(err, l.release())
@@ -253,10 +255,11 @@ func parseFolder(name string) (record.TopicPartition, bool) {
 	return record.TopicPartition{Topic: name[:i], Partition: int32(n)}, true
 }
 
-func (d *logDir) options(tp record.TopicPartition, c Config, clean bool, recovery, start int64) openOptions {
+// options are those of a log that holds nothing yet.
+func (d *logDir) options(tp record.TopicPartition, c Config) openOptions {
 	return openOptions{
 		fs: d.m.cfg.FS, path: filepath.Join(d.path, tp.String()), tp: tp, config: c, health: d.health,
-		logger: d.m.logger, clean: clean, recoveryPoint: recovery, start: start,
+		logger: d.m.logger, cleaned: notCleaned,
 		idleExpiry: d.m.cfg.ProducerIDExpiration.Milliseconds(), now: time.Now(),
 		hooks: hooks{remove: d.removeLater, rolled: d.syncSoon, truncated: d.truncated, advanced: d.advanced, cleaned: func(*Log) error { return d.writeCleaned() }},
 	}
@@ -264,7 +267,7 @@ func (d *logDir) options(tp record.TopicPartition, c Config, clean bool, recover
 
 // create makes a new log.
 func (d *logDir) create(tp record.TopicPartition, topicID [16]byte, c Config) (*Log, error) {
-	l, err := openLog(d.options(tp, c, false, 0, 0))
+	l, err := openLog(d.options(tp, c))
 	if err == nil && topicID != [16]byte{} {
 		if err = l.SetTopicID(topicID); err != nil {
 			err = errors.Join(err, l.release())

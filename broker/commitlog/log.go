@@ -117,6 +117,9 @@ func (l *Log) usable() error {
 	return l.health.err()
 }
 
+// OffLine tells why the log's directory is off line; nil while it is not.
+func (l *Log) OffLine() error { return l.health.err() }
+
 // active is the segment that takes appends.
 func (l *Log) active() *segment {
 	list := *l.segments.Load()

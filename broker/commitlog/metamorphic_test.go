@@ -197,7 +197,9 @@ func (w *world) operate() {
 		w.advance()
 	case n < 86:
 		w.deleteSegments()
-	case n < 90:
+	case n < 88:
+		w.rewrite()
+	case n < 91:
 		w.note("background work")
 		w.m.dirs[0].step(testNow)
 		w.model.flushed = max(w.model.flushed, w.log.FlushedOffset())
@@ -313,6 +315,23 @@ func (w *world) deleteSegments() {
 		w.failf("start %d moved past %d", w.log.StartOffset(), upTo)
 	}
 	w.model.start = w.log.StartOffset()
+}
+
+// rewrite replaces a run of sealed segments by others with the same batches,
+// sometimes cut off in between by an operation that changes the segments.
+func (w *world) rewrite() {
+	list := *w.log.segments.Load()
+	if len(list) < 2 {
+		return
+	}
+	i := w.rng.IntN(len(list) - 1)
+	j := i + 1 + w.rng.IntN(len(list)-i-1)
+	from, to, limit := list[i].base, list[j].base, int64(100+w.rng.IntN(10000))
+	w.note("rewrite [%d,%d), at most %d bytes each", from, to, limit)
+	if err := copyAll(w.t, w.log, from, to, limit); err != nil {
+		w.failf("rewrite: %v", err)
+	}
+	w.model.flushed = max(w.model.flushed, w.log.FlushedOffset())
 }
 
 // check compares a live log with the model.

@@ -28,6 +28,7 @@ type openOptions struct {
 	clean         bool  // the log was closed in order
 	recoveryPoint int64 // everything below is known to be synced
 	start         int64 // checkpointed start offset
+	cleaned       int64 // checkpointed cleaned offset, notCleaned: none
 	idleExpiry    int64 // ms
 	now           time.Time
 }
@@ -42,7 +43,7 @@ func openLog(o openOptions) (*Log, error) {
 	}
 	l.Configure(o.config)
 	l.topicID.Store(&[16]byte{})
-	l.cleaned.Store(notCleaned)
+	l.cleaned.Store(o.cleaned)
 	found, err := l.listFolder(o)
 	if err != nil {
 		return nil, err
@@ -217,12 +218,18 @@ func (l *Log) recover(o openOptions) (end, checked int64, err error) {
 			return 0, 0, err
 		}
 		end = next
-		hole := i+1 < len(list) && list[i+1].base != end && (list[i+1].base < end || !l.Config().Compact)
-		if cut || hole {
+		if cut || i+1 < len(list) && !l.continues(end, list[i+1].base) {
 			return end, list[first].base, l.dropAfter(list, i)
 		}
 	}
 	return end, list[first].base, nil
+}
+
+// continues tells whether a segment at next can follow one that ends at end.
+// Compaction takes the last records of a segment too, in Kafka's folders without
+// a trace; such a hole stays when the topic is not compacted any more.
+func (l *Log) continues(end, next int64) bool {
+	return next == end || next > end && (l.Config().Compact || next <= l.cleaned.Load())
 }
 
 // dropAfter removes the segments after the i-th: what follows a hole is not
@@ -401,6 +408,7 @@ func (l *Log) settle(o openOptions, found listing, end, checked int64) error {
 		s.times.sealIfLoaded()
 	}
 	l.end.Store(end)
+	l.cleaned.Store(min(o.cleaned, end))
 	l.flushed.Store(min(end, max(list[0].base, o.recoveryPoint)))
 	l.safe.Store(min(l.flushed.Load(), checked))
 	l.start.Store(max(list[0].base, o.start))

@@ -41,7 +41,7 @@ type rewritten struct {
 }
 
 // BeginRewrite starts replacing the sealed segments whose base offsets lie in
-// [from, to). Buffer is how many bytes are collected before a write. Everything
+// [from, to). Buffer is how many bytes are read ahead and collected before a write. Everything
 // in the segments is synced first, so that no recovery looks for the old bytes.
 func (l *Log) BeginRewrite(from, to int64, buffer int) (*Rewrite, error) {
 	if l.recoveryPoint() < to {
@@ -56,6 +56,7 @@ func (l *Log) BeginRewrite(from, to int64, buffer int) (*Rewrite, error) {
 	if len(r.list) == 0 || r.list[0].base != from {
 		return nil, fmt.Errorf("%w: no segment begins at %d", ErrSegmentsChanged, from)
 	}
+	r.readAhead = max(buffer, headerChunk)
 	w := &Rewrite{BatchReader: r, limit: math.MaxInt32, buffer: buffer}
 	return w, w.start(from)
 }
@@ -78,8 +79,11 @@ func (w *Rewrite) start(base int64) error {
 }
 
 // failed sorts out an error of writing: a full volume is no reason to give the
-// directory up.
+// directory up, nor is a log that was closed or deleted, folder and all.
 func (w *Rewrite) failed(op string, err error) error {
+	if w.log.closed.Load() {
+		return ErrClosed
+	}
 	return w.log.health.failUnlessFull(op, err)
 }
 
@@ -160,13 +164,13 @@ func (w *Rewrite) Commit() error {
 			return err
 		}
 	}
-	if err := l.dir.fs.SyncDir(*l.dir.path.Load()); err != nil {
-		return l.health.fail("sync folder", err)
-	}
 	l.filesMu.Lock()
 	defer l.filesMu.Unlock()
 	if err := w.unchanged(); err != nil {
 		return err
+	}
+	if err := l.syncFolder(); err != nil {
+		return l.health.fail("sync folder", err)
 	}
 	if err := w.exchange(); err != nil {
 		return l.health.fail("replace segments", err)
@@ -189,7 +193,7 @@ func (w *Rewrite) finish(out *rewritten) error {
 	out.allocated = out.size.Load()
 	fsys := out.dir.fs
 	err := out.h.f.Sync()
-	if err != nil {
+	if err != nil && !w.log.closed.Load() {
 		return w.log.health.fail("sync segment", err)
 	}
 	err = out.offsets.flush(fsys, out.path(indexSuffix)+cleanedSuffix, true, true)
@@ -225,7 +229,7 @@ func (w *Rewrite) exchange() error {
 			return err
 		}
 	}
-	if err := w.syncFolder(); err != nil {
+	if err := l.syncFolder(); err != nil {
 		return err
 	}
 	stay := w.publish()
@@ -238,7 +242,7 @@ func (w *Rewrite) exchange() error {
 			return err
 		}
 	}
-	if err := w.syncFolder(); err != nil {
+	if err := l.syncFolder(); err != nil {
 		return err
 	}
 	for _, suffixes := range [...][]string{segmentSuffixes[:1], segmentSuffixes[1:]} {
@@ -247,14 +251,12 @@ func (w *Rewrite) exchange() error {
 				return err
 			}
 		}
-		if err := w.syncFolder(); err != nil {
+		if err := l.syncFolder(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-func (w *Rewrite) syncFolder() error { return w.log.dir.fs.SyncDir(*w.log.dir.path.Load()) }
 
 // rename changes what comes after the suffixes of a new segment's files.
 func (w *Rewrite) rename(out *rewritten, suffixes []string, from, to string) error {

@@ -217,13 +217,78 @@ func TestRewriteOfChangedSegments(t *testing.T) {
 	checkTidy(t, fsys, l)
 }
 
+// A segment that lacks its last offsets is followed by the next one where
+// compaction may have taken them; anywhere else the log ends there.
+func TestHolesOfCompaction(t *testing.T) {
+	for _, c := range []struct {
+		compact bool
+		cleaned int64
+		end     int64
+	}{{true, -1, 9}, {false, 8, 9}, {false, 3, 3}, {false, -1, 3}} {
+		fsys := vfs.NewMem()
+		_, l := segmented(t, fsys, 2)
+		w, err := l.BeginRewrite(0, 4, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // all but the last batch
+			b, err := w.Next()
+			if err == nil {
+				err = w.Append(b)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if c.cleaned >= 0 {
+			if err := l.SetCleanedOffset(c.cleaned, l.Truncations()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := fsys.Remove("/data/" + recoveryPointFile); err != nil {
+			t.Fatal(err)
+		}
+		cfg := l.Config()
+		cfg.Compact = c.compact
+		_, l = openTest(t, fsys.Crash(rand.New(rand.NewPCG(1, 1))), cfg)
+		if l.EndOffset() != c.end {
+			t.Errorf("%+v: log ends at %d", c, l.EndOffset())
+		}
+	}
+}
+
+// A copy that jumps over offsets has no hole between segments.
+func TestFollowerOfCompactedLog(t *testing.T) {
+	fsys := vfs.NewMem()
+	cfg := DefaultConfig()
+	cfg.SegmentBytes = 100
+	_, l := openTest(t, fsys, cfg)
+	for _, offset := range []int64{3, 10, 20, 1 << 40} {
+		o := record.NewOptions()
+		o.BaseOffset = offset
+		if _, err := l.AppendAsFollower(makeBatch(t, o, testNow.UnixMilli(), strings.Repeat("v", 80))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var bases []int64
+	for _, s := range *l.segments.Load() {
+		bases = append(bases, s.base)
+	}
+	if fmt.Sprint(bases) != fmt.Sprint([]int64{0, 4, 11, 1 << 40}) {
+		t.Errorf("segments begin at %d", bases)
+	}
+}
+
 func TestCleanedOffsetSurvives(t *testing.T) {
 	fsys := vfs.NewMem()
 	m, l := segmented(t, fsys, 3)
 	if l.CleanedOffset() != -1 {
 		t.Errorf("new log is cleaned to %d", l.CleanedOffset())
 	}
-	if err := l.SetCleanedOffset(8); err != nil {
+	if err := l.SetCleanedOffset(8, 0); err != nil {
 		t.Fatal(err)
 	}
 	data, err := vfs.ReadFile(fsys, "/data/"+cleanerOffsetFile, 1000)
@@ -237,8 +302,12 @@ func TestCleanedOffsetSurvives(t *testing.T) {
 	if l.CleanedOffset() != 8 {
 		t.Errorf("cleaned to %d after opening", l.CleanedOffset())
 	}
+	cuts := l.Truncations()
 	if err := l.TruncateTo(5); err != nil {
 		t.Fatal(err)
+	}
+	if err := l.SetCleanedOffset(8, cuts); !errors.Is(err, ErrSegmentsChanged) {
+		t.Errorf("cleaned over a truncation: %v", err)
 	}
 	_, l = openTest(t, fsys.Crash(rand.New(rand.NewPCG(1, 1))), l.Config())
 	if l.CleanedOffset() > 5 {

@@ -101,7 +101,8 @@ type group struct{ from, to, size int64 } // offsets [from, to), bytes
 // offsets fit 31 bits.
 func groups(segments []commitlog.SegmentInfo, end int64, cfg commitlog.Config) []group {
 	var out []group
-	most := min(int64(cfg.SegmentBytes), int64(cfg.SegmentIndexBytes)/8*max(1, int64(cfg.IndexIntervalBytes)))
+	// A time index has as many entries as an offset index, of 12 bytes.
+	most := min(int64(cfg.SegmentBytes), int64(cfg.SegmentIndexBytes)/12*max(1, int64(cfg.IndexIntervalBytes)))
 	for _, s := range segments {
 		if s.Active || s.BaseOffset >= end {
 			break

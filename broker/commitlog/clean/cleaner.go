@@ -11,7 +11,6 @@ import (
 	"github.com/leatstream/leat/broker/commitlog"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 )
 
 // errNotCompacted says that cleanup.policy lost "compact" while the log was
@@ -21,25 +20,24 @@ var errNotCompacted = errors.New("clean: the topic is not compacted any more")
 // Settings are the parts of the cleaner's configuration that may change while
 // it runs (log.cleaner.*).
 type Settings struct {
+	Threads             int           // logs that are compacted at the same time; at least 1 is
 	DedupeBufferBytes   int64         // memory for keys, of all threads together
 	LoadFactor          float64       // share of it that may be filled
 	IOBufferBytes       int           // memory for reading and writing, of all threads together
 	IOMaxBytesPerSecond float64       // bytes read and written by all threads together
 	Backoff             time.Duration // pause when nothing is to be done
-	threads             int
 }
 
 // DefaultSettings are those of Kafka.
 func DefaultSettings() Settings {
-	return Settings{DedupeBufferBytes: 128 << 20, LoadFactor: 0.9, IOBufferBytes: 512 << 10, IOMaxBytesPerSecond: unbounded, Backoff: 15 * time.Second}
+	return Settings{Threads: 1, DedupeBufferBytes: 128 << 20, LoadFactor: 0.9, IOBufferBytes: 512 << 10, IOMaxBytesPerSecond: unbounded, Backoff: 15 * time.Second}
 }
 
-func (s *Settings) mapBytes() int64  { return s.DedupeBufferBytes / int64(max(1, s.threads)) }
-func (s *Settings) bufferBytes() int { return max(4<<10, s.IOBufferBytes/2/max(1, s.threads)) }
+func (s *Settings) mapBytes() int64  { return s.DedupeBufferBytes / int64(max(1, s.Threads)) }
+func (s *Settings) bufferBytes() int { return max(4<<10, s.IOBufferBytes/2/max(1, s.Threads)) }
 
 // Config configures a Cleaner. Logs and HighWatermark are required.
 type Config struct {
-	Threads  int             // default 1
 	Settings func() Settings // asked before each log; nil: DefaultSettings
 	// Logs lists the logs of the broker; those that are not compacted are skipped.
 	Logs func() []*commitlog.Log
@@ -60,6 +58,7 @@ type Cleaner struct {
 	metrics  *metrics
 
 	mu          sync.Mutex
+	workers     int
 	busy        map[*commitlog.Log]bool
 	resting     map[*commitlog.Log]time.Time // after an error: not before
 	uncleanable map[*commitlog.Log]error
@@ -73,7 +72,6 @@ func NewCleaner(cfg Config, logger *slog.Logger, reg prometheus.Registerer) (*Cl
 	if cfg.Settings == nil {
 		cfg.Settings = DefaultSettings
 	}
-	cfg.Threads = max(1, cfg.Threads)
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
@@ -90,28 +88,61 @@ func NewCleaner(cfg Config, logger *slog.Logger, reg prometheus.Registerer) (*Cl
 	return c, nil
 }
 
-// Run compacts logs until ctx ends. It owns one goroutine per thread.
+// Run compacts logs until ctx ends. It owns one goroutine per thread; their
+// number follows the settings, at the latest when a pause or a log ends.
 func (c *Cleaner) Run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for range c.cfg.Threads {
-		group.Go(func() error { return c.work(ctx) })
+	var group sync.WaitGroup
+	defer group.Wait()
+	for {
+		for c.hire() {
+			group.Go(func() { c.work(ctx) })
+		}
+		if err := c.pause(ctx); err != nil {
+			return err
+		}
 	}
-	return group.Wait()
+}
+
+// hire counts one more worker if the settings ask for it.
+func (c *Cleaner) hire() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.workers >= max(1, c.cfg.Settings().Threads) {
+		return false
+	}
+	c.workers++
+	return true
+}
+
+// dismiss counts one worker less if the settings ask for that.
+func (c *Cleaner) dismiss() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.workers <= max(1, c.cfg.Settings().Threads) {
+		return false
+	}
+	c.workers--
+	return true
 }
 
 // work compacts one log after the other and pauses when there is nothing to do.
-func (c *Cleaner) work(ctx context.Context) error {
-	for {
-		if worked := c.Step(ctx, time.Now()); worked {
-			continue
+func (c *Cleaner) work(ctx context.Context) {
+	for !c.dismiss() {
+		if !c.Step(ctx, time.Now()) && c.pause(ctx) != nil {
+			return
 		}
-		timer := time.NewTimer(max(time.Millisecond, c.cfg.Settings().Backoff))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		case <-timer.C:
-		}
+	}
+}
+
+// pause waits until work may have come up.
+func (c *Cleaner) pause(ctx context.Context) error {
+	timer := time.NewTimer(max(time.Millisecond, c.cfg.Settings().Backoff))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
 }
 
@@ -125,7 +156,6 @@ func (c *Cleaner) Step(ctx context.Context, now time.Time) bool {
 		return false
 	}
 	env := &environment{settings: c.cfg.Settings(), throttle: &c.throttle}
-	env.settings.threads = c.cfg.Threads
 	s, err := compact(ctx, best, env, now)
 	c.finish(best.log, s, err, now)
 	return ctx.Err() == nil
@@ -139,7 +169,7 @@ func (c *Cleaner) choose(now time.Time) (best candidate, found bool) {
 	logs := c.cfg.Logs()
 	c.forget(logs)
 	for _, l := range logs {
-		if !l.Config().Compact || c.busy[l] || c.uncleanable[l] != nil || c.resting[l].After(now) {
+		if !l.Config().Compact || c.busy[l] || c.uncleanable[l] != nil || c.resting[l].After(now) || l.OffLine() != nil {
 			continue
 		}
 		highWatermark, ok := c.cfg.HighWatermark(l)
@@ -210,7 +240,8 @@ func (c *Cleaner) failed(l *commitlog.Log, err error, now time.Time) {
 		errors.Is(err, commitlog.ErrUnsupportedCompression), errors.Is(err, record.ErrTooLarge):
 		c.uncleanable[l] = err
 		c.logger.Error("partition cannot be compacted and is left as it is", "partition", l.Partition(), "err", err)
-	case errors.Is(err, commitlog.ErrSegmentsChanged), errors.Is(err, commitlog.ErrClosed), errors.Is(err, errNotCompacted):
+	case errors.Is(err, commitlog.ErrSegmentsChanged), errors.Is(err, commitlog.ErrClosed), errors.Is(err, errNotCompacted),
+		l.OffLine() != nil: // which is told elsewhere
 		c.logger.Debug("compaction given up", "partition", l.Partition(), "err", err)
 		c.resting[l] = now.Add(c.cfg.Settings().Backoff)
 	default:

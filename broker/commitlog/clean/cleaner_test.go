@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/leatstream/leat/broker/commitlog"
@@ -464,6 +466,118 @@ func TestTruncationInMidRun(t *testing.T) {
 		t.Error(err)
 	}
 	check(t, l, "0:a=1 1:a=2")
+}
+
+// Whatever point a deletion of the log reaches the cleaner at, folder and all,
+// the directory stays on line.
+func TestDeletionInMidRun(t *testing.T) {
+	for calls := 0; ; calls++ {
+		fsys := vfs.NewMem()
+		cfg := compacted()
+		cfg.FileDeleteDelayMs = 0
+		b := newBed(t, fsys, "/d", cfg)
+		l := b.log("t")
+		l.Configure(cfg)
+		b.set.IOBufferBytes = 1
+		for range 3 {
+			put(t, l, record.NewOptions(), kv{"a", "1"}, kv{"b", string(bytes.Repeat([]byte("v"), 6000))})
+			roll(t, l)
+		}
+		n, deleted := 0, make(chan error, 1)
+		fsys.Observe(func(c vfs.Call) {
+			if c.Op.Mutates() {
+				if n == calls {
+					// Not here: an exchange of files that is under way goes first.
+					go func() {
+						err := b.m.Delete(l.Partition())
+						deleted <- errors.Join(err, fsys.RemoveAll(l.Path()))
+					}()
+				}
+				n++
+			}
+		})
+		b.c.Step(t.Context(), now)
+		fsys.Observe(nil)
+		if n <= calls {
+			if calls < 20 {
+				t.Errorf("only %d calls", calls)
+			}
+			return
+		}
+		if err := <-deleted; err != nil {
+			t.Fatalf("call %d: %v", calls, err)
+		}
+		if err := b.m.Dirs()[0].Err; err != nil {
+			t.Fatalf("call %d: %v", calls, err)
+		}
+		if err := b.c.Uncleanable(l.Partition()); err != nil {
+			t.Errorf("call %d: %v", calls, err)
+		}
+	}
+}
+
+// More threads start and surplus ones end while the cleaner runs.
+func TestThreadsFollowSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var threads atomic.Int64
+		threads.Store(1)
+		c, err := NewCleaner(Config{
+			Settings:      func() Settings { s := DefaultSettings(); s.Threads = int(threads.Load()); return s },
+			Logs:          func() []*commitlog.Log { return nil },
+			HighWatermark: func(*commitlog.Log) (int64, bool) { return 0, false },
+		}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- c.Run(ctx) }()
+		for _, want := range []int{1, 4, 2, 0} {
+			threads.Store(int64(want))
+			time.Sleep(20 * time.Second)
+			synctest.Wait()
+			c.mu.Lock()
+			if have := c.workers; have != max(1, want) {
+				t.Errorf("%d threads, want %d", have, want)
+			}
+			c.mu.Unlock()
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// Under compact,delete old segments go as a whole and the rest is compacted.
+func TestCompactAndDelete(t *testing.T) {
+	cfg := compacted()
+	cfg.Delete, cfg.RetentionMs = true, 60_000
+	b := newBed(t, vfs.NewMem(), "/d", cfg)
+	l := b.log("t")
+	l.Configure(cfg)
+	put(t, l, record.NewOptions(), kv{"a", "1"}, kv{"b", "1"}, kv{"b", "2"})
+	roll(t, l)
+	b.cleanAt(now)
+	check(t, l, "0:a=1 2:b=2")
+	var w record.Builder
+	w.Reset(record.NewOptions())
+	w.Append(now.UnixMilli()+50_000, []byte("c"), []byte("1"))
+	w.Append(now.UnixMilli()+50_000, []byte("c"), []byte("2"))
+	data, err := w.Build(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.AppendAsLeader(data, 0, commitlog.AppendOptions{Now: now.UnixMilli()}); err != nil {
+		t.Fatal(err)
+	}
+	roll(t, l)
+	r := Retention{HighWatermark: func(l *commitlog.Log) (int64, bool) { return l.EndOffset(), true }}
+	if n, err := r.Apply(l, now.Add(61*time.Second)); n != 1 || err != nil {
+		t.Errorf("%d segments deleted, %v", n, err)
+	}
+	b.cleanAt(now)
+	check(t, l, "4:c=2")
 }
 
 func TestThrottle(t *testing.T) {

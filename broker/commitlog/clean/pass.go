@@ -79,7 +79,7 @@ func compact(ctx context.Context, c candidate, env *environment, now time.Time) 
 
 // run does one pass and gives the offset up to which the log is compacted.
 func (p *pass) run(ctx context.Context, list []commitlog.SegmentInfo, dirty, limit int64) (int64, error) {
-	first := list[0].BaseOffset
+	first, truncations := list[0].BaseOffset, p.log.Truncations()
 	aborted, err := p.log.AbortedTransactions(first, limit)
 	if err != nil {
 		return 0, err
@@ -93,7 +93,7 @@ func (p *pass) run(ctx context.Context, list []commitlog.SegmentInfo, dirty, lim
 			return 0, err
 		}
 	}
-	return p.end, p.log.SetCleanedOffset(p.end)
+	return p.end, p.log.SetCleanedOffset(p.end, truncations)
 }
 
 // learn fills the map of keys from dirty on and sets p.end: limit, or the first
@@ -109,12 +109,9 @@ func (p *pass) learn(ctx context.Context, dirty, limit int64, txns *transactions
 	var it record.Iterator
 	defer it.Close()
 	for full := false; !full; {
-		b, err := r.Next()
+		b, err := p.next(ctx, r)
 		if err == io.EOF {
 			break
-		}
-		if err == nil {
-			err = p.env.pay(ctx, len(b))
 		}
 		if err != nil {
 			return err
@@ -132,6 +129,19 @@ func (p *pass) learn(ctx context.Context, dirty, limit int64, txns *transactions
 	p.stat.keys = max(p.stat.keys, p.keys.count)
 	p.stat.fill = max(p.stat.fill, float64(p.keys.count)/float64(p.keys.limit))
 	return nil
+}
+
+// next gives the next batch once it is paid for, unless the log is not to be
+// compacted any more.
+func (p *pass) next(ctx context.Context, r *commitlog.BatchReader) (record.Batch, error) {
+	b, err := r.Next()
+	if err != nil {
+		return nil, err
+	}
+	if !p.log.Config().Compact {
+		return nil, errNotCompacted
+	}
+	return b, p.env.pay(ctx, len(b))
 }
 
 func (p *pass) learnBatch(it *record.Iterator, b record.Batch, dirty int64) (full bool, err error) {
@@ -163,12 +173,9 @@ func (p *pass) rewrite(ctx context.Context, g group, txns *transactions) error {
 	}
 	defer w.Abandon()
 	for {
-		b, err := w.Next()
+		b, err := p.next(ctx, w.BatchReader)
 		if err == io.EOF {
 			break
-		}
-		if err == nil {
-			err = p.env.pay(ctx, len(b))
 		}
 		if err != nil {
 			return err
