@@ -81,7 +81,7 @@ func (w *Rewrite) start(base int64) error {
 // failed sorts out an error of writing: a full volume is no reason to give the
 // directory up, nor is a log that was closed or deleted, folder and all.
 func (w *Rewrite) failed(op string, err error) error {
-	if w.log.closed.Load() {
+	if w.log.deletedBefore(err) {
 		return ErrClosed
 	}
 	return w.log.health.failUnlessFull(op, err)
@@ -193,7 +193,7 @@ func (w *Rewrite) finish(out *rewritten) error {
 	out.allocated = out.size.Load()
 	fsys := out.dir.fs
 	err := out.h.f.Sync()
-	if err != nil && !w.log.closed.Load() {
+	if err != nil {
 		return w.log.health.fail("sync segment", err)
 	}
 	err = out.offsets.flush(fsys, out.path(indexSuffix)+cleanedSuffix, true, true)

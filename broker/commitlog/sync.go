@@ -53,6 +53,9 @@ func (l *Log) syncLocked() error {
 	w := l.collectSync()
 	l.mu.Unlock()
 	if err := l.doSync(w); err != nil {
+		if l.deletedBefore(err) {
+			return ErrClosed
+		}
 		return l.health.fail("sync", err)
 	}
 	l.mu.Lock()
@@ -65,6 +68,12 @@ func (l *Log) syncLocked() error {
 		l.safe.Store(min(w.end, list[i].base))
 	}
 	return nil
+}
+
+// deletedBefore tells whether err only says that the log was deleted meanwhile
+// and its folder has another name or is gone.
+func (l *Log) deletedBefore(err error) bool {
+	return l.closed.Load() && errors.Is(err, fs.ErrNotExist)
 }
 
 func (l *Log) collectSync() syncWork {

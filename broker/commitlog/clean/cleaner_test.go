@@ -483,17 +483,22 @@ func TestDeletionInMidRun(t *testing.T) {
 			put(t, l, record.NewOptions(), kv{"a", "1"}, kv{"b", string(bytes.Repeat([]byte("v"), 6000))})
 			roll(t, l)
 		}
-		n, deleted := 0, make(chan error, 1)
+		n, inside, deleted := 0, false, make(chan error, 1)
+		remove := func() {
+			deleted <- errors.Join(b.m.Delete(l.Partition()), fsys.RemoveAll(l.Path()))
+		}
 		fsys.Observe(func(c vfs.Call) {
-			if c.Op.Mutates() {
-				if n == calls {
-					// Not here: an exchange of files that is under way goes first.
-					go func() {
-						err := b.m.Delete(l.Partition())
-						deleted <- errors.Join(err, fsys.RemoveAll(l.Path()))
-					}()
-				}
-				n++
+			if inside || !c.Op.Mutates() {
+				return
+			}
+			if n++; n != calls+1 {
+				return
+			}
+			inside = true
+			if filepath.Ext(c.Name) == ".cleaned" && c.Op != vfs.OpRename {
+				remove()
+			} else {
+				go remove() // what is under way goes first
 			}
 		})
 		b.c.Step(t.Context(), now)
