@@ -42,16 +42,30 @@ func ZooKeeper(t testing.TB) string {
 func Kafka(t testing.TB, version string, properties ...string) string {
 	t.Helper()
 	Require(t, "kafka-"+version)
-	var env []string
+	zookeeper := ""
 	if version != "4.3" {
-		env = append(env, "ZOOKEEPER="+ZooKeeper(t))
+		zookeeper = ZooKeeper(t)
 	}
 	port := FreePort(t)
-	addr := "127.0.0.1:" + strconv.Itoa(port)
-	args := append([]string{"kafka", version, t.TempDir(), strconv.Itoa(port), "0"}, properties...)
+	KafkaIn(t, version, zookeeper, t.TempDir(), port, properties...)
+	return "127.0.0.1:" + strconv.Itoa(port)
+}
+
+// KafkaIn starts an Apache Kafka broker on a folder, whose logs are in its
+// folder data, and waits until it answers; zookeeper is the address of its
+// ZooKeeper.
+func KafkaIn(t testing.TB, version, zookeeper, dir string, port int, properties ...string) *Process {
+	t.Helper()
+	Require(t, "kafka-"+version)
+	var env []string
+	if zookeeper != "" {
+		env = append(env, "ZOOKEEPER="+zookeeper)
+	}
+	args := append([]string{"kafka", version, dir, strconv.Itoa(port), "0"}, properties...)
 	p := Start(t, env, script("run"), args...)
+	addr := "127.0.0.1:" + strconv.Itoa(port)
 	p.Until(t, "Kafka answers", func() bool { return Answers(addr) })
-	return addr
+	return p
 }
 
 // HDFS starts a NameNode and DataNodes and returns the address of the
