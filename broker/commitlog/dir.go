@@ -27,6 +27,7 @@ type logDir struct {
 	lock        closer
 	brokerEpoch int64 // from the clean-shutdown mark, -1: none
 	opened      atomic.Bool
+	interrupted []record.TopicPartition // moves to here that were under way
 
 	mu   sync.Mutex
 	logs map[*Log]struct{}
@@ -226,14 +227,25 @@ func (d *logDir) findLogs() ([]record.TopicPartition, error) {
 		name := e.Name()
 		switch {
 		case !e.IsDir():
-		case strings.HasSuffix(name, "-delete"):
+		case strings.HasSuffix(name, deleteFolderSuffix):
 			d.removeLater([]string{filepath.Join(d.path, name)}, 0)
-		case strings.HasSuffix(name, "-future"), strings.HasSuffix(name, "-stray"):
+		case strings.HasSuffix(name, futureFolderSuffix):
+			d.dropInterrupted(name)
+		case strings.HasSuffix(name, "-stray"):
 			d.m.logger.Info("leaving a folder alone", "dir", d.path, "folder", name)
 		default:
 			tp, ok := parseFolder(name)
 			if !ok {
 				d.m.logger.Warn("folder is no partition and is left alone", "dir", d.path, "folder", name)
+				continue
+			}
+			stale, err := d.stale(name)
+			if err != nil {
+				return nil, err
+			}
+			if stale {
+				d.m.logger.Info("removing a log that was moved to another directory", "dir", d.path, "partition", tp)
+				d.removeLater([]string{filepath.Join(d.path, name)}, 0)
 				continue
 			}
 			out = append(out, tp)

@@ -51,6 +51,10 @@ var (
 	ErrLogExists = errors.New("commitlog: log exists")
 	// ErrUnknownLog says that there is no such log.
 	ErrUnknownLog = errors.New("commitlog: no such log")
+	// ErrUnknownDir says that a path is no log directory of the manager.
+	ErrUnknownDir = errors.New("commitlog: no such log directory")
+	// ErrMoveBehind says that a copy lacks records of the log it is to replace.
+	ErrMoveBehind = errors.New("commitlog: copy of the log is not complete")
 	// ErrInconsistentTopicID says that a folder belongs to another topic of the same name.
 	ErrInconsistentTopicID = errors.New("commitlog: topic id differs from the one on disk")
 	// ErrCorruptFile says that a checkpoint, snapshot or index file cannot be read.

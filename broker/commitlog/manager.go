@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 	"github.com/prometheus/client_golang/prometheus"
@@ -85,6 +86,8 @@ type DirInfo struct {
 	Err   error // why it is off line; nil: on line
 	Usage vfs.Usage
 	Logs  []*Log
+	// Futures are copies of logs that are to move here.
+	Futures []*Log
 }
 
 // Manager owns the logs in all log directories. All methods may be called
@@ -98,6 +101,7 @@ type Manager struct {
 	createMu [128]sync.Mutex // by partition: one creation or deletion of it at a time
 	mu       sync.RWMutex
 	logs     map[record.TopicPartition]*Log // those of failed directories too
+	moves    map[record.TopicPartition]*Move
 }
 
 type dirError struct {
@@ -116,7 +120,7 @@ func OpenManager(ctx context.Context, cfg ManagerConfig, logger *slog.Logger, re
 		logger = slog.New(slog.DiscardHandler)
 	}
 	m := &Manager{
-		cfg: cfg, logger: logger, logs: map[record.TopicPartition]*Log{},
+		cfg: cfg, logger: logger, logs: map[record.TopicPartition]*Log{}, moves: map[record.TopicPartition]*Move{},
 		failures: make(chan dirError, len(cfg.Dirs)),
 	}
 	for _, path := range cfg.Dirs {
@@ -263,6 +267,11 @@ func (m *Manager) Delete(tp record.TopicPartition) error {
 	mu := m.creation(tp)
 	mu.Lock()
 	defer mu.Unlock()
+	if v := m.move(tp); v != nil {
+		if err := v.cancel(); err != nil {
+			return err
+		}
+	}
 	m.mu.Lock()
 	l, ok := m.logs[tp]
 	delete(m.logs, tp)
@@ -278,24 +287,10 @@ func (m *Manager) Delete(tp record.TopicPartition) error {
 	if err := l.health.err(); err != nil {
 		return err
 	}
-	old := l.Path()
-	gone := filepath.Join(d.path, deletedFolder(tp, strings.ReplaceAll(uuid.NewString(), "-", "")))
-	if err := m.cfg.FS.Rename(old, gone); err != nil {
-		return l.health.fail("delete log", err)
+	if err := d.discard(l); err != nil {
+		return err
 	}
-	l.dir.path.Store(&gone)
-	if err := m.cfg.FS.SyncDir(d.path); err != nil {
-		return l.health.fail("delete log", err)
-	}
-	d.removeLater([]string{gone}, l.Config().FileDeleteDelayMs)
 	return d.checkpoint()
-}
-
-// deletedFolder names the folder of a deleted log, topic-partition.id-delete,
-// within the 255 bytes that file systems take.
-func deletedFolder(tp record.TopicPartition, id string) string {
-	suffix := fmt.Sprintf("-%d.%s-delete", tp.Partition, id)
-	return tp.Topic[:min(len(tp.Topic), 255-len(suffix))] + suffix
 }
 
 func (m *Manager) dirOf(l *Log) *logDir {
@@ -374,7 +369,7 @@ func (m *Manager) Checkpoint() error {
 func (m *Manager) Dirs() []DirInfo {
 	out := make([]DirInfo, len(m.dirs))
 	for i, d := range m.dirs {
-		out[i] = DirInfo{Path: d.path, Err: d.health.err(), Logs: d.list()}
+		out[i] = DirInfo{Path: d.path, Err: d.health.err(), Logs: d.list(), Futures: m.futures(d)}
 		if out[i].Err == nil {
 			out[i].Usage, _ = m.cfg.FS.Usage(d.path) // a description, not a decision
 		}
@@ -399,6 +394,12 @@ func (m *Manager) PreviousBrokerEpoch() int64 {
 // mark with the broker's epoch (-1: none), and gives up the locks. Run must have ended.
 func (m *Manager) Close(brokerEpoch int64) error {
 	var group errgroup.Group
+	m.mu.RLock()
+	moves := slices.Collect(maps.Values(m.moves))
+	m.mu.RUnlock()
+	for _, v := range moves {
+		group.Go(v.suspend)
+	}
 	for _, d := range m.dirs {
 		group.Go(func() error { return d.close(brokerEpoch) })
 	}

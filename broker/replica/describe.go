@@ -20,7 +20,8 @@ type LogDirInfo struct {
 type LogDirPartition struct {
 	TP   record.TopicPartition
 	Size int64
-	// OffsetLag is how far the log is behind the high watermark.
+	// OffsetLag is how far the log is behind the high watermark, a future one
+	// behind the log that it is a copy of.
 	OffsetLag int64
 	Future    bool
 }
@@ -38,6 +39,13 @@ func (m *Manager) DescribeLogDirs() []LogDirInfo {
 			p := LogDirPartition{TP: l.Partition(), Size: l.Size()}
 			if hw, ok := m.HighWatermark(p.TP); ok {
 				p.OffsetLag = max(hw-l.EndOffset(), 0)
+			}
+			info.Partitions = append(info.Partitions, p)
+		}
+		for _, l := range d.Futures {
+			p := LogDirPartition{TP: l.Partition(), Size: l.Size(), Future: true}
+			if current, ok := m.logs.Log(p.TP); ok {
+				p.OffsetLag = max(current.EndOffset()-l.EndOffset(), 0)
 			}
 			info.Partitions = append(info.Partitions, p)
 		}
