@@ -271,7 +271,9 @@ func (v *Move) exchange() error {
 	}
 	m.mu.Unlock()
 	if err != nil {
-		return err
+		// Which folder counts is up to the next opening; until then neither
+		// may take records that the other lacks.
+		return errors.Join(err, v.source.release())
 	}
 	from.remove(v.source)
 	if err := v.source.release(); err != nil {

@@ -152,6 +152,37 @@ func TestMove(t *testing.T) {
 	}
 }
 
+// Every operation of the exchange fails once. No record is lost then, not even
+// of those that the log goes on to take.
+func TestMoveErrorAtEveryOperation(t *testing.T) {
+	failures := 0
+	for skip := range 80 {
+		fsys := vfs.NewMem()
+		m := openTwo(t, fsys)
+		l := fillMoved(t, m)
+		v := mustMove(t, m, "/b")
+		copyMove(t, v)
+		want := state(t, l)
+		fsys.Inject(&vfs.Rule{Skip: skip, Times: 1, Err: syscall.EIO})
+		_, err := v.Commit()
+		fsys.Heal()
+		if err != nil {
+			failures++
+		}
+		if now, ok := m.Log(world0); ok && now.usable() == nil {
+			mustAppend(t, now, plain(t, "more"), OriginCoordinator)
+			want = state(t, now)
+		}
+		again, ok := openTwo(t, fsys.Crash(rand.New(rand.NewPCG(uint64(skip), 1)))).Log(world0)
+		if !ok || state(t, again) != want {
+			t.Errorf("operation %d (%v): another log after a restart", skip, err)
+		}
+	}
+	if failures < 15 {
+		t.Errorf("only %d failures", failures)
+	}
+}
+
 func TestMoveFollowsItsSource(t *testing.T) {
 	fsys := vfs.NewMem()
 	m := openTwo(t, fsys)

@@ -173,6 +173,10 @@ func (w *Rewrite) Commit() error {
 		return l.health.fail("sync folder", err)
 	}
 	if err := w.exchange(); err != nil {
+		for _, out := range w.outs {
+			_ = out.close()
+		}
+		w.outs = nil // the files tell the next opening how far this came
 		return l.health.fail("replace segments", err)
 	}
 	for _, out := range w.outs {

@@ -340,3 +340,46 @@ func TestCompactedTopicsNeedKeys(t *testing.T) {
 		}
 	}
 }
+
+// Every operation of a rewrite fails once, on a bad disk and on a full one. The
+// log holds the same afterwards, and after a restart; where the directory is
+// still on line, the next rewrite succeeds.
+func TestRewriteErrorAtEveryOperation(t *testing.T) {
+	for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
+		for _, limit := range []int64{1 << 30, 200} {
+			failures := 0
+			for skip := 0; ; skip++ {
+				fsys := vfs.NewMem()
+				m, l := segmented(t, fsys, 4)
+				want := everything(t, l)
+				if err := m.Checkpoint(); err != nil { // recovery will trust the index files
+					t.Fatal(err)
+				}
+				rule := &vfs.Rule{Skip: skip, Times: 1, Err: cause}
+				fsys.Inject(rule)
+				err := copyAll(t, l, 4, 12, limit)
+				fsys.Heal()
+				if err != nil {
+					failures++
+				} else if failures > 0 && skip > 250 {
+					break // an error at the end, of what may fail
+				}
+				if l.OffLine() == nil {
+					if everything(t, l) != want {
+						t.Fatalf("%v at operation %d: contents changed", cause, skip)
+					}
+					if err := copyAll(t, l, 4, 12, limit); err != nil {
+						t.Errorf("%v at operation %d: the next rewrite gives %v", cause, skip, err)
+					}
+				}
+				_, again := openTest(t, fsys.Crash(rand.New(rand.NewPCG(uint64(skip), 1))), l.Config())
+				if everything(t, again) != want {
+					t.Fatalf("%v at operation %d, limit %d: contents changed after a restart", cause, skip, limit)
+				}
+			}
+			if failures < 20 {
+				t.Errorf("only %d failures", failures)
+			}
+		}
+	}
+}
