@@ -173,9 +173,11 @@ func TestMoveErrorAtEveryOperation(t *testing.T) {
 			mustAppend(t, now, plain(t, "more"), OriginCoordinator)
 			want = state(t, now)
 		}
-		again, ok := openTwo(t, fsys.Crash(rand.New(rand.NewPCG(uint64(skip), 1)))).Log(world0)
-		if !ok || state(t, again) != want {
-			t.Errorf("operation %d (%v): another log after a restart", skip, err)
+		for seed := range uint64(6) {
+			again, ok := openTwo(t, fsys.Crash(rand.New(rand.NewPCG(uint64(skip), seed)))).Log(world0)
+			if !ok || state(t, again) != want {
+				t.Errorf("operation %d (%v): another log after a restart", skip, err)
+			}
 		}
 	}
 	if failures < 15 {
