@@ -82,7 +82,8 @@ func (k *kafkaLog) start(properties ...string) *testbed.Process {
 func (k *kafkaLog) fill(round int) {
 	t, ctx := k.t, k.t.Context()
 	addr := "127.0.0.1:" + strconv.Itoa(k.port)
-	cl := dial(t, addr, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	patient := kgo.UnknownTopicRetries(-1) // Kafka answers before it knows its topics
+	cl := dial(t, addr, kgo.RecordPartitioner(kgo.ManualPartitioner()), patient)
 	defer cl.Close()
 	if round == 0 {
 		value := func(s string) *string { return &s }
@@ -96,7 +97,7 @@ func (k *kafkaLog) fill(round int) {
 	}
 	var writers []*kgo.Client
 	for i := range 3 {
-		w := dial(t, addr, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID(fmt.Sprint("writer ", i)),
+		w := dial(t, addr, kgo.RecordPartitioner(kgo.ManualPartitioner()), patient, kgo.TransactionalID(fmt.Sprint("writer ", i)),
 			kgo.ProducerBatchCompression([]kgo.CompressionCodec{kgo.NoCompression(), kgo.ZstdCompression(), kgo.Lz4Compression()}[i]))
 		defer w.Close()
 		writers = append(writers, w)
