@@ -232,13 +232,13 @@ func (s Summary) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nAfter %.1f s (first record at a consumer after %.0f ms)\n\n", s.Seconds, s.FirstRecordMs)
 	for _, t := range s.Topics {
-		fmt.Fprintf(&b, "  %-44s %12d records\n", t.Topic, t.Records)
+		fmt.Fprintf(&b, "  %-50s %12d records\n", t.Topic, t.Records)
 	}
-	fmt.Fprintf(&b, "\n  %-44s %12d\n", "events produced", s.EventsProduced)
-	fmt.Fprintf(&b, "  %-44s %12d\n", fmt.Sprintf("counted in %d closed windows", s.Windows.Closed), s.Windows.EventsClosed)
-	fmt.Fprintf(&b, "  %-44s %12d\n", fmt.Sprintf("counted in %d open windows", s.Windows.Open), s.Windows.EventsOpen)
-	fmt.Fprintf(&b, "  %-44s %12d\n", "too late for their windows", s.Windows.EventsLate)
-	fmt.Fprintf(&b, "  %-44s %12d\n", fmt.Sprintf("rows in %d Parquet files (%s)", s.Parquet.Files, output.Bytes(s.Parquet.Bytes)), s.Parquet.Rows)
+	fmt.Fprintf(&b, "\n  %-50s %12d\n", "events produced", s.EventsProduced)
+	fmt.Fprintf(&b, "  %-50s %12d\n", fmt.Sprintf("counted in %d closed windows", s.Windows.Closed), s.Windows.EventsClosed)
+	fmt.Fprintf(&b, "  %-50s %12d\n", fmt.Sprintf("counted in %d open windows", s.Windows.Open), s.Windows.EventsOpen)
+	fmt.Fprintf(&b, "  %-50s %12d\n", "too late for their windows", s.Windows.EventsLate)
+	fmt.Fprintf(&b, "  %-50s %12d\n", fmt.Sprintf("rows in %d Parquet files (%s)", s.Parquet.Files, output.Bytes(s.Parquet.Bytes)), s.Parquet.Rows)
 	verdict := "The counts add up.\n"
 	if !s.Balanced {
 		verdict = "The counts do not add up.\n"
