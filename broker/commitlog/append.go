@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/leatstream/leat/broker/record"
 )
@@ -241,7 +242,7 @@ func (l *Log) AppendAsLeader(batches []byte, leaderEpoch int32, opts AppendOptio
 // error may leave the first of them in the log.
 func (l *Log) AppendAsFollower(batches []byte) (AppendInfo, error) {
 	var p Prepared
-	if err := l.Prepare(&p, batches, AppendOptions{Origin: OriginReplication}); err != nil {
+	if err := l.Prepare(&p, batches, AppendOptions{Origin: OriginReplication, Now: time.Now().UnixMilli()}); err != nil {
 		return AppendInfo{}, err
 	}
 	total := AppendInfo{FirstOffset: -1, LastOffset: -1, LogAppendTime: -1, MaxTimestamp: -1, LogStartOffset: l.StartOffset(), LeaderEpoch: -1}
@@ -290,9 +291,9 @@ func (i *AppendInfo) merge(next AppendInfo) {
 func (l *Log) AppendPrepared(p *Prepared, leaderEpoch int32) (AppendInfo, error) {
 	l.mu.Lock()
 	info, err := l.append(p, leaderEpoch)
-	due := err == nil && l.records >= l.cfg.Load().FlushMessages
+	due := err == nil && l.flushDue(info)
 	l.mu.Unlock()
-	if !due || info.Duplicate {
+	if !due {
 		return info, err
 	}
 	if p.opts.DeferFlush {
@@ -300,6 +301,17 @@ func (l *Log) AppendPrepared(p *Prepared, leaderEpoch int32) (AppendInfo, error)
 		return info, nil
 	}
 	return info, l.Sync(info.LastOffset + 1)
+}
+
+// flushDue tells whether flush.messages asks for a sync before the append is
+// answered. A duplicate may have come before the sync of what it repeats was
+// done. The caller holds mu.
+func (l *Log) flushDue(info AppendInfo) bool {
+	limit := l.cfg.Load().FlushMessages
+	if info.Duplicate {
+		return limit == 1 && l.flushed.Load() <= info.LastOffset
+	}
+	return l.records >= limit
 }
 
 // append does AppendPrepared. The caller holds mu.

@@ -302,7 +302,8 @@ func (l *Log) ExpireProducers(now time.Time) {
 // jitter picks how much earlier than segment.ms a segment is rolled, the same
 // for a segment each time it is asked, different from log to log.
 func (l *Log) jitter(base int64) int64 {
-	limit := l.cfg.Load().SegmentJitterMs
+	cfg := l.cfg.Load()
+	limit := min(cfg.SegmentJitterMs, cfg.SegmentMs)
 	if limit <= 0 {
 		return 0
 	}

@@ -190,9 +190,12 @@ func (d *logDir) sync(l *Log) {
 	}
 }
 
-// flushDue syncs the logs whose oldest unsynced record is older than flush.ms.
+// flushDue syncs the logs whose oldest unsynced record is older than flush.ms,
+// and finds out anew how often to look: logs and configurations come and go.
 func (d *logDir) flushDue(now time.Time) {
+	d.work.flushEvery.Store(math.MaxInt64)
 	for _, l := range d.list() {
+		d.wantFlush(l.Config())
 		limit := l.Config().FlushMs
 		if limit == math.MaxInt64 || l.FlushedOffset() >= l.EndOffset() {
 			continue

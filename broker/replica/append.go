@@ -11,8 +11,8 @@ import (
 type AppendInfo = commitlog.AppendInfo
 
 // Append appends and calls done once: before it returns, or, for AcksAll with
-// several replicas, later on another goroutine. The results are valid until done
-// returns.
+// several replicas and where flush.messages asks for a sync first, later on
+// another goroutine. The results are valid until done returns.
 //
 // Batches are checked outside the partition's lock, then numbered and written
 // under it with one write per partition. Readers that the append has satisfied
@@ -44,11 +44,15 @@ func (m *Manager) Append(req *AppendRequest, done func([]AppendResult)) {
 	}
 	parked := wait // a variable that is never set again costs no allocation to capture
 	wait.done = func() { done(parked.results) }
-	wait.arm(req.Timeout, wait.overdue)
+	timeout := req.Timeout
+	if req.Acks != AcksAll {
+		timeout = forever
+	}
+	wait.arm(timeout, wait.overdue)
 	w.run()
 }
 
-// appendPending is an AcksAll append that waits for followers.
+// appendPending is an append that waits for followers or for a sync.
 type appendPending struct {
 	pending
 	results []AppendResult
@@ -89,14 +93,6 @@ func (m *Manager) appendOne(req *AppendRequest, i int, wait **appendPending, w *
 		return info, false, logError(err)
 	}
 	info, parked, err = r.append(p, e, req.Acks, func() *appendWaiter { return newWaiter(wait, i, len(req.Entries)) }, w)
-	if err == nil && info.FlushDue {
-		// The records are in the log whatever comes of the sync; a failure
-		// takes the directory off line and the client must not be told that
-		// all is well.
-		if syncErr := r.log.Sync(info.LastOffset + 1); syncErr != nil && !parked {
-			err = syncErr
-		}
-	}
 	return info, parked, logError(err)
 }
 

@@ -57,6 +57,7 @@ type Manager struct {
 	metrics *metrics
 	// prepared pools the scratch space of appends.
 	prepared sync.Pool
+	flusher  *flusher
 
 	// mu guards the tables, which only ApplyLeaderAndISR, ApplyStopReplica and
 	// Close change.
@@ -108,6 +109,7 @@ func NewManager(cfg Config, logs *commitlog.Manager, logger *slog.Logger, reg pr
 		cfg: cfg, logs: logs, logger: logger, checkpoint: checkpoint, controllerEpoch: -1,
 		topics: make(map[string]*topic), byID: make(map[TopicID]*topic),
 		watchers: make(map[string][]func([]LeadershipChange)),
+		flusher:  newFlusher(),
 		prepared: sync.Pool{New: func() any { return new(commitlog.Prepared) }},
 	}
 	if m.metrics, err = newMetrics(m, reg); err != nil {
@@ -142,9 +144,10 @@ func (m *Manager) Run(ctx context.Context) error {
 
 func (m *Manager) close() {
 	m.stateMu.Lock()
-	defer m.stateMu.Unlock()
 	m.closed = true
 	m.each(func(r *Replica) { r.stop(ErrClosed) })
+	m.stateMu.Unlock()
+	m.flusher.running.Wait() // no replica starts one any more
 }
 
 // Checkpoint writes the high watermarks of all hosted partitions, and keeps
@@ -279,8 +282,12 @@ func (m *Manager) ConfigChanged(name string) {
 	defer m.mu.RUnlock()
 	if t := m.topics[name]; t != nil {
 		for _, r := range t.partitions {
-			if r != nil {
-				r.cfg.Store(&cfg)
+			if r == nil {
+				continue
+			}
+			r.cfg.Store(&cfg)
+			if cfg.strict() {
+				r.flushAll()
 			}
 		}
 	}

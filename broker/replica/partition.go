@@ -115,8 +115,13 @@ type Partition struct {
 
 	// logEnd is the offset after the last record of the local log.
 	logEnd int64
+	// counted is the offset below which the local log counts for the high
+	// watermark: its end, or less where what is not synced must not count.
+	// counted <= logEnd.
+	counted int64
 	// hw is the high watermark: records below it are on every member of the
-	// maximal ISR. hw <= logEnd. Monotone within a leader epoch.
+	// maximal ISR. hw <= counted for a leader, hw <= logEnd for all. Monotone
+	// within a leader epoch.
 	hw int64
 	// epochStart is the local log end when this broker became leader, the first
 	// offset of the epoch. Leader only.
@@ -160,7 +165,7 @@ func NewPartition(self int32, lagMax time.Duration, logEnd, checkpointed int64) 
 	return &Partition{
 		self: self, lagMax: lagMax,
 		leader: -1, leaderEpoch: -1, partitionEpoch: -1,
-		logEnd: logEnd, hw: min(max(checkpointed, 0), logEnd),
+		logEnd: logEnd, counted: logEnd, hw: min(max(checkpointed, 0), logEnd),
 	}
 }
 
@@ -264,6 +269,23 @@ func (p *Partition) follower(id int32) *follower {
 // Appended tells that the local log now ends at logEnd.
 func (p *Partition) Appended(logEnd int64) Effects {
 	p.logEnd = logEnd
+	return p.count(logEnd)
+}
+
+// AppendedUnsynced tells that the local log now ends at logEnd, but that what is
+// new counts for the high watermark only once Synced has said so.
+func (p *Partition) AppendedUnsynced(logEnd int64) { p.logEnd = logEnd }
+
+// Synced tells that everything of the local log below offset may be counted.
+func (p *Partition) Synced(offset int64) Effects {
+	if offset = min(offset, p.logEnd); offset <= p.counted {
+		return Effects{}
+	}
+	return p.count(offset)
+}
+
+func (p *Partition) count(offset int64) Effects {
+	p.counted = offset
 	if p.role != RoleLeader {
 		return Effects{}
 	}
@@ -276,7 +298,7 @@ func (p *Partition) Truncated(logEnd int64) {
 	if p.role == RoleLeader {
 		panic("replica: a leader never truncates its log")
 	}
-	p.logEnd = logEnd
+	p.logEnd, p.counted = logEnd, min(p.counted, logEnd)
 	p.hw = min(p.hw, logEnd)
 }
 
@@ -387,7 +409,7 @@ func (p *Partition) FollowedTo(logEnd, leaderHW int64) Effects {
 	if p.role != RoleFollower {
 		return Effects{}
 	}
-	p.logEnd = logEnd
+	p.logEnd, p.counted = logEnd, logEnd
 	hw := min(leaderHW, logEnd)
 	if hw <= p.hw {
 		return Effects{}
@@ -397,9 +419,9 @@ func (p *Partition) FollowedTo(logEnd, leaderHW int64) Effects {
 }
 
 // advance moves the leader's high watermark up to the smallest log end of the
-// maximal ISR.
+// maximal ISR, its own as far as it counts.
 func (p *Partition) advance() bool {
-	hw := p.logEnd
+	hw := p.counted
 	for i := range p.followers {
 		f := &p.followers[i]
 		if p.inMaximalISR(f.id) {

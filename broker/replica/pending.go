@@ -59,11 +59,11 @@ func (p *pending) arm(timeout time.Duration, overdue func()) {
 	}
 }
 
-// appendWaiter is one partition of an AcksAll append.
+// appendWaiter is one partition of an append that waits.
 type appendWaiter struct {
 	part
 	replica *Replica
-	// required is the high watermark that satisfies it.
+	// required is the high watermark, or the synced offset, that satisfies it.
 	required int64
 	info     AppendInfo
 	result   *AppendResult

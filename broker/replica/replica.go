@@ -35,10 +35,17 @@ type Replica struct {
 	appended int64
 	marks    []mark
 	// fetches are the parked fetches; appends the parked AcksAll appends in
-	// order of their offsets; deletes the parked DeleteRecords.
+	// order of their offsets; flushes the appends with acks=1 that wait for a
+	// sync; deletes the parked DeleteRecords.
 	fetches waiterList
 	appends []*appendWaiter
+	flushes []*appendWaiter
 	deletes []*deleteWaiter
+
+	flusher *flusher
+	// flushing: a goroutine syncs the log; flushTo is how far it must.
+	flushing bool
+	flushTo  int64
 }
 
 // view is an immutable snapshot of the replica's part in the partition.
@@ -123,6 +130,9 @@ func (r *Replica) becomeLocked(st State, self int32, id TopicID, now time.Time, 
 	newTerm := st.LeaderEpoch != r.core.LeaderEpoch() || (st.Leader == self) != (r.core.Role() == RoleLeader)
 	if st.Leader == self {
 		if newTerm {
+			if err := r.syncStrict(); err != nil {
+				return eff, err
+			}
 			// The epoch must be in the log's epoch cache before the first
 			// append, and also when no append ever follows: a later leader
 			// is asked where this epoch ended.
@@ -156,13 +166,15 @@ func (r *Replica) stop(reason error) {
 // failWaiters ends what is parked: the term in which it was accepted is over.
 // Parked fetches look again by themselves and find the error.
 func (r *Replica) failWaiters(err error, w *woken) {
-	for _, a := range r.appends {
-		w.add(a.settle(err))
+	for _, list := range [][]*appendWaiter{r.appends, r.flushes} {
+		for _, a := range list {
+			w.add(a.settle(err))
+		}
 	}
 	for _, d := range r.deletes {
 		w.add(d.settle(err, -1))
 	}
-	r.appends, r.deletes = nil, nil
+	r.appends, r.flushes, r.deletes = nil, nil, nil
 	r.fetches.wakeAll(w)
 }
 
@@ -211,9 +223,9 @@ func (r *Replica) minISR() int {
 	return min(r.cfg.Load().MinISR, len(r.core.Replicas()))
 }
 
-// append puts checked batches into the log and moves the high watermark. With
-// acks == AcksAll and records not yet replicated, parked is true and the waiter
-// is queued.
+// append puts checked batches into the log and moves the high watermark. When
+// the answer has to wait (for replication with AcksAll, for a sync that
+// flush.messages asks for), parked is true and the waiter is queued.
 func (r *Replica) append(p *commitlog.Prepared, e *AppendEntry, acks int16, wait func() *appendWaiter, w *woken) (info commitlog.AppendInfo, parked bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -227,23 +239,37 @@ func (r *Replica) append(p *commitlog.Prepared, e *AppendEntry, acks int16, wait
 	if err != nil {
 		return info, false, err
 	}
+	if info.FlushDue {
+		r.flush(info.LastOffset + 1)
+	}
 	if !info.Duplicate {
 		r.grown(info.LastOffset+1, info.Size, w)
 	}
-	if acks == AcksAll && r.core.HighWatermark() <= info.LastOffset {
-		a := wait()
-		a.replica, a.required, a.info = r, info.LastOffset+1, info
-		r.appends = append(r.appends, a)
-		return info, true, nil
+	var queue *[]*appendWaiter
+	switch {
+	case acks == AcksAll && r.core.HighWatermark() <= info.LastOffset:
+		queue = &r.appends
+	case acks != 0 && info.FlushDue:
+		queue = &r.flushes
+	default:
+		return info, false, nil
 	}
-	return info, false, nil
+	a := wait()
+	a.replica, a.required, a.info = r, info.LastOffset+1, info
+	*queue = append(*queue, a)
+	return info, true, nil
 }
 
 // grown tells the core and the readers that the log ends at end, size bytes
-// later than before.
+// later than before. While a sync is owed, what is new does not count yet.
 func (r *Replica) grown(end int64, size int, w *woken) {
 	r.appended += int64(size)
-	eff := r.core.Appended(end)
+	var eff Effects
+	if r.flushing {
+		r.core.AppendedUnsynced(end)
+	} else {
+		eff = r.core.Appended(end)
+	}
 	if eff.HighWatermarkMoved && len(r.marks) == 0 && r.core.HighWatermark() == end {
 		r.visible = r.appended // the usual case with one replica: no mark needed
 	} else {
@@ -266,7 +292,8 @@ func (e *AppendEntry) epoch() int32 {
 // remove unlinks a waiter whose request ended without it.
 func (r *Replica) removeAppend(a *appendWaiter) {
 	r.mu.Lock()
-	r.appends = slices.DeleteFunc(r.appends, func(o *appendWaiter) bool { return o == a })
+	same := func(o *appendWaiter) bool { return o == a }
+	r.appends, r.flushes = slices.DeleteFunc(r.appends, same), slices.DeleteFunc(r.flushes, same)
 	r.mu.Unlock()
 }
 

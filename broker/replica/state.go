@@ -159,6 +159,7 @@ func (m *Manager) host(tp record.TopicPartition, id TopicID, st *State) (*Replic
 	delete(m.checkpoint, tp)
 	core := NewPartition(m.cfg.BrokerID, m.cfg.LagTimeMax, log.EndOffset(), hw)
 	r = newReplica(tp, log, core, id, cfg)
+	r.flusher = m.flusher
 	m.insert(r, id)
 	return r, nil
 }
