@@ -38,6 +38,7 @@ func logConfig(t *metadata.TopicConfig) commitlog.Config {
 		TimestampBeforeMaxMs:   t.TimestampBeforeMaxMs,
 		TimestampAfterMaxMs:    t.TimestampAfterMaxMs,
 		Preallocate:            t.Preallocate,
+		ValidateRecords:        t.ValidateRecords,
 	}
 	if t.LogAppendTime {
 		c.TimestampType = record.LogAppendTime

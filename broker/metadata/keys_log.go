@@ -43,6 +43,7 @@ func logKeys() []Key {
 		clusterWide("log.message.timestamp.type", String, "CreateTime", oneOf{"CreateTime", "LogAppendTime"}, Medium, "Whether a record's time is that of its creation or that of its arrival."),
 		clusterWide("log.preallocate", Boolean, "false", nil, Medium, "Reserve the space of a segment when it begins."),
 		clusterWide("log.retention.bytes", Long, "-1", nil, High, "Size of a partition above which its oldest segments are deleted; -1 means no bound."),
+		clusterWide("log.record.validation", String, "header", oneOf{"header", "records"}, Medium, "How deep a produced batch is checked: header proves checksum, count and offsets without decompressing, records decodes every record."),
 		readOnly("log.retention.check.interval.ms", Long, "300000", atLeast(1), Medium, "Time between two searches for segments that retention has passed."),
 		readOnly("log.retention.hours", Int, "168", nil, High, "Hours that records are kept, if neither minutes nor milliseconds are set."),
 		readOnly("log.retention.minutes", Int, null, nil, High, "Minutes that records are kept, if milliseconds are not set."),

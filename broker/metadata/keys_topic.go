@@ -38,6 +38,7 @@ func topicKeys() []Key {
 		topicKey("min.compaction.lag.ms", Long, "0", atLeast(0), Medium, "log.cleaner.min.compaction.lag.ms", "Shortest time that a record stays uncompacted."),
 		topicKey("min.insync.replicas", Int, "1", atLeast(1), Medium, "min.insync.replicas", "Number of in-sync replicas below which a write with acks=all is refused."),
 		topicKey("preallocate", Boolean, "false", nil, Medium, "log.preallocate", "Reserve the space of a segment when it begins."),
+		topicKey("record.validation", String, "header", oneOf{"header", "records"}, Medium, "log.record.validation", "How deep a produced batch is checked: header proves checksum, count and offsets without decompressing, records decodes every record. Compacted topics always decode."),
 		topicKey("remote.log.copy.disable", Boolean, "false", nil, Medium, "", "Keep what is in the remote tier, but copy nothing more there."),
 		topicKey("remote.log.delete.on.disable", Boolean, "false", nil, Medium, "", "Delete what is in the remote tier when it is switched off for the topic."),
 		topicKey("remote.storage.enable", Boolean, "false", nil, Medium, "", "Copy closed segments to the remote tier."),

@@ -31,6 +31,7 @@ type TopicConfig struct {
 	MinCleanableRatio         float64
 	MinInSyncReplicas         int
 	Preallocate               bool
+	ValidateRecords           bool  // record.validation=records
 	RetentionBytes            int64 // -1: unlimited
 	RetentionMs               int64 // -1: unlimited
 	SegmentBytes              int32
@@ -72,6 +73,7 @@ func (c *Configs) buildTopic(overrides map[string]string) *TopicConfig {
 		MinCleanableRatio:         get("min.cleanable.dirty.ratio").f,
 		MinInSyncReplicas:         int(long("min.insync.replicas")),
 		Preallocate:               get("preallocate").b,
+		ValidateRecords:           get("record.validation").s == "records",
 		RetentionBytes:            long("retention.bytes"),
 		RetentionMs:               long("retention.ms"),
 		SegmentBytes:              int32(long("segment.bytes")),
@@ -161,6 +163,9 @@ func (c *Configs) ValidateTopic(overrides map[string]string) error {
 	}
 	if c.topicValue("remote.storage.enable", overrides).b {
 		return invalidf("Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.")
+	}
+	if c.topicValue("remote.log.delete.on.disable", overrides).b || c.topicValue("remote.log.copy.disable", overrides).b {
+		return invalidf("It is invalid to set `remote.log.delete.on.disable` or `remote.log.copy.disable` under Zookeeper's mode.")
 	}
 	return nil
 }

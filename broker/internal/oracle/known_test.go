@@ -21,6 +21,7 @@ func differences() []difference {
 		notNull     = "clients expect records that are not null"
 		converted   = "limits hold for the messages that are sent, not for the batches that are stored"
 		operations  = "groups have configurations as in Kafka 4"
+		ownKey      = "a key that only Leat has"
 	)
 	return []difference{
 		{api: anyAPI, row: "body of ones", field: "1 *", leat: answered, kafka: closed, why: nullArray},
@@ -68,6 +69,7 @@ func differences() []difference {
 		{api: wire.DescribeGroups, row: "with operations", peer: "Kafka 3.9", field: "*.AuthorizedOperations", leat: "3400", kafka: "328", why: operations},
 
 		{api: wire.CreateTopics, field: "*.Configs[message.timestamp.after.max.ms].Value", why: futureBound},
+		{api: wire.CreateTopics, field: "*.Configs[record.validation]*", leat: "present", kafka: nothing, why: ownKey},
 		{api: wire.CreateTopics, row: "trials", field: "assignment to an unknown broker: *", why: badReplicas},
 		{api: wire.CreateTopics, row: "trials", field: "assignment to a negative broker: *", why: badReplicas},
 		{api: wire.CreateTopics, row: "trials", field: "assignment without replicas: *", why: badReplicas},
@@ -78,6 +80,8 @@ func differences() []difference {
 
 		{api: wire.DescribeConfigs, below: 1, field: "*.IsDefault", leat: "true", kafka: "false", why: isDefault},
 		{api: wire.DescribeConfigs, field: "*message.timestamp.after.max.ms*.Value", why: futureBound},
+		{api: wire.DescribeConfigs, field: "*Configs[record.validation]*", leat: "present", kafka: nothing, why: ownKey},
+		{api: wire.DescribeConfigs, row: "broker", field: "*Configs[log.record.validation]*", leat: "present", kafka: nothing, why: ownKey},
 		{api: wire.DescribeConfigs, row: "unknown topic", field: "*.ErrorMessage", leat: "text", kafka: `""`, why: "the text names the topic"},
 		{api: wire.DescribeConfigs, row: "broker", field: "*[listeners]*.Value", why: ownPlace},
 		{api: wire.DescribeConfigs, row: "broker", field: "*[log.dirs]*.Value", why: ownPlace},
