@@ -25,7 +25,7 @@ func (r Retention) Apply(l *commitlog.Log, now time.Time) (segments int, err err
 	if err != nil {
 		return 0, err
 	}
-	p := plan{list: list, start: l.StartOffset(), highWatermark: highWatermark, now: now.UnixMilli(), config: l.Config()}
+	p := plan{list: list, start: l.StartOffset(), highWatermark: highWatermark, now: now.UnixMilli(), config: l.Config(), written: l.LastWritten}
 	n := p.count()
 	if n == 0 {
 		return 0, nil
@@ -45,6 +45,8 @@ type plan struct {
 	highWatermark int64
 	now           int64 // ms
 	config        commitlog.Config
+	// written gives the time, in ms, at which a segment was last written.
+	written func(base int64) (ms int64, ok bool)
 }
 
 // count is how many segments from the start of the log may go.
@@ -77,10 +79,22 @@ func (p plan) tooOld() int {
 		return 0
 	}
 	n := 0
-	for n < len(p.list) && p.deletable(p.list[n]) && p.now-p.list[n].Largest > p.config.RetentionMs {
+	for n < len(p.list) && p.deletable(p.list[n]) && p.age(p.list[n]) > p.config.RetentionMs {
 		n++
 	}
 	return n
+}
+
+// age is how many ms ago a segment's newest record was made. A timestamp of the
+// future does not tell; the last write to the segment does, so that one wrong
+// clock does not keep a log for ever.
+func (p plan) age(s commitlog.SegmentInfo) int64 {
+	if s.Largest > p.now {
+		if ms, ok := p.written(s.BaseOffset); ok {
+			return p.now - ms
+		}
+	}
+	return p.now - s.Largest
 }
 
 // tooMuch counts the segments without which the log still has retention.bytes.
