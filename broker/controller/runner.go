@@ -42,6 +42,7 @@ type Runner struct {
 	cfg     RunnerConfig
 	logger  *slog.Logger
 	metrics runnerMetrics
+	notes   *configNotes
 }
 
 type runnerMetrics struct {
@@ -83,7 +84,9 @@ func NewRunner(cfg RunnerConfig, logger *slog.Logger, reg prometheus.Registerer)
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{cfg: cfg, logger: logger, metrics: newRunnerMetrics(reg)}, nil
+	r := &Runner{cfg: cfg, logger: logger, metrics: newRunnerMetrics(reg), notes: newConfigNotes()}
+	cfg.Configs.OnTopicChange(r.notes.add)
+	return r, nil
 }
 
 // Run stands for election until the context ends (nil) or the session does (an
@@ -266,6 +269,8 @@ func (s *shift) run(won term) error {
 			if _, held, gone, err = s.cfg.Tree.ExistsW(s.ctx, coordination.ControllerPath); err != nil || !held {
 				return err
 			}
+		case <-s.notes.wake:
+			s.configsChanged()
 		case in := <-s.inbox:
 			// Watches fire in the order of changes: what happened after the loss of
 			// /controller must not be acted on, so the loss is looked for first.

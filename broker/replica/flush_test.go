@@ -311,3 +311,27 @@ func crashStrict(t *testing.T, seed uint64) {
 		}
 	}
 }
+
+// min.insync.replicas holds from the next append on, never for more replicas
+// than there are.
+func TestMinISRAtRunTime(t *testing.T) {
+	f := newFixture(t)
+	at := tp("t", 0)
+	st := State{Leader: self, ISR: []int32{self}, Replicas: []int32{self, 2}}
+	if code := f.state(at, st); code != 0 {
+		t.Fatal(code)
+	}
+	if r := f.produce(at, AcksAll, 1); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	c := f.config("t")
+	c.MinISR = 2
+	f.topic["t"] = c
+	f.ConfigChanged("t")
+	if r := f.produce(at, AcksAll, 1); !errors.Is(r.Err, ErrNotEnoughReplicas) {
+		t.Errorf("one replica in sync, two wanted: %v", r.Err)
+	}
+	if r := f.produce(at, 1, 1); r.Err != nil {
+		t.Errorf("acks=1: %v", r.Err)
+	}
+}
