@@ -220,6 +220,8 @@ func (b *Broker) startReplicas(l *life) error {
 		BrokerID:           b.id,
 		LagTimeMax:         c.ReplicaLagTimeMax,
 		CheckpointInterval: c.HighWatermarkCheckpoint,
+		MoveThreads:        c.MoveThreads,
+		MoveRate:           func() int64 { return b.configs.Broker().MoveBytesPerSecond },
 		TopicConfig:        func(topic string) replica.TopicConfig { return topicConfig(topic, b.configs.Topic(topic)) },
 	}, b.logs, b.part("replica"), b.reg)
 	if err != nil {

@@ -69,6 +69,7 @@ var codes = [...]struct {
 	{commitlog.ErrCoordinatorFenced, kerr.TransactionCoordinatorFenced},
 	{commitlog.ErrStorage, kerr.KafkaStorageError},
 	{commitlog.ErrClosed, kerr.NotLeaderForPartition}, // deleted, or the broker stops
+	{commitlog.ErrUnknownDir, kerr.LogDirNotFound},
 	{commitlog.ErrUnknownLog, kerr.UnknownTopicOrPartition},
 	{commitlog.ErrInconsistentTopicID, kerr.InconsistentTopicID},
 

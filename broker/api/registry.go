@@ -37,6 +37,7 @@ func registry() map[int16]handler {
 		wire.OffsetForLeaderEpoch:    reply((*API).offsetForLeaderEpoch),
 		wire.DescribeConfigs:         reply((*API).describeConfigs),
 		wire.AlterConfigs:            reply((*API).alterConfigs),
+		wire.AlterReplicaLogDirs:     reply((*API).alterReplicaLogDirs),
 		wire.DescribeLogDirs:         reply((*API).describeLogDirs),
 		wire.CreatePartitions:        reply((*API).createPartitions),
 		wire.DeleteGroups:            later((*API).deleteGroups),

@@ -55,6 +55,8 @@ var (
 	ErrUnknownDir = errors.New("commitlog: no such log directory")
 	// ErrMoveBehind says that a copy lacks records of the log it is to replace.
 	ErrMoveBehind = errors.New("commitlog: copy of the log is not complete")
+	// ErrMoveTorn says that an exchange of two logs was broken off; both are closed.
+	ErrMoveTorn = errors.New("commitlog: neither the log nor its copy can be used before the next start")
 	// ErrInconsistentTopicID says that a folder belongs to another topic of the same name.
 	ErrInconsistentTopicID = errors.New("commitlog: topic id differs from the one on disk")
 	// ErrCorruptFile says that a checkpoint, snapshot or index file cannot be read.

@@ -102,6 +102,9 @@ type Manager struct {
 	mu       sync.RWMutex
 	logs     map[record.TopicPartition]*Log // those of failed directories too
 	moves    map[record.TopicPartition]*Move
+	wishes   map[record.TopicPartition]*logDir // where logs that do not exist yet are to lie
+
+	copies sync.Pool // *[]byte: what moves read
 }
 
 type dirError struct {
@@ -121,6 +124,7 @@ func OpenManager(ctx context.Context, cfg ManagerConfig, logger *slog.Logger, re
 	}
 	m := &Manager{
 		cfg: cfg, logger: logger, logs: map[record.TopicPartition]*Log{}, moves: map[record.TopicPartition]*Move{},
+		wishes:   map[record.TopicPartition]*logDir{},
 		failures: make(chan dirError, len(cfg.Dirs)),
 	}
 	for _, path := range cfg.Dirs {
@@ -210,7 +214,7 @@ func (m *Manager) GetOrCreate(tp record.TopicPartition, topicID [16]byte, c Conf
 	if err := checkPartition(tp); err != nil {
 		return nil, err
 	}
-	d := m.emptiest()
+	d := m.place(tp)
 	if d == nil {
 		return nil, fmt.Errorf("%w: every log directory is off line", ErrStorage)
 	}
@@ -222,6 +226,7 @@ func (m *Manager) GetOrCreate(tp record.TopicPartition, topicID [16]byte, c Conf
 	}
 	m.mu.Lock()
 	m.logs[tp] = l
+	delete(m.wishes, tp)
 	m.mu.Unlock()
 	d.wantFlush(c)
 	return l, nil
@@ -246,21 +251,6 @@ func checkPartition(tp record.TopicPartition) error {
 	return nil
 }
 
-// emptiest is the usable directory with the fewest partitions, nil if none is.
-func (m *Manager) emptiest() *logDir {
-	var best *logDir
-	fewest := 0
-	for _, d := range m.dirs {
-		if d.health.err() != nil {
-			continue
-		}
-		if n := d.count() + int(d.creating.Load()); best == nil || n < fewest {
-			best, fewest = d, n
-		}
-	}
-	return best
-}
-
 // Delete takes a log out of service at once and removes its files after
 // file.delete.delay.ms.
 func (m *Manager) Delete(tp record.TopicPartition) error {
@@ -275,6 +265,7 @@ func (m *Manager) Delete(tp record.TopicPartition) error {
 	m.mu.Lock()
 	l, ok := m.logs[tp]
 	delete(m.logs, tp)
+	delete(m.wishes, tp)
 	m.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("%w: %v", ErrUnknownLog, tp)

@@ -35,7 +35,6 @@ type Move struct {
 	mu    sync.Mutex // copy, commit, cancel: one at a time
 	over  bool
 	begun int64 // source.cuts when the copy began
-	buf   []byte
 }
 
 // BeginMove starts to copy a log into another log directory, or gives the move
@@ -130,6 +129,12 @@ func folderWith(tp record.TopicPartition, suffix string) string {
 	return tp.Topic[:min(len(tp.Topic), 255-len(suffix))] + suffix
 }
 
+// Partition names the partition whose log moves.
+func (v *Move) Partition() record.TopicPartition { return v.source.tp }
+
+// Source is the log that is copied.
+func (v *Move) Source() *Log { return v.source }
+
 // Future is the copy.
 func (v *Move) Future() *Log { return v.future }
 
@@ -149,7 +154,12 @@ func (v *Move) Copy(maxBytes int) (copied int, done bool, err error) {
 		}
 		v.begun = cuts
 	}
-	data, err := v.read(maxBytes)
+	buf, _ := v.m.copies.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
+	}
+	defer v.m.copies.Put(buf)
+	data, err := v.read(buf, maxBytes)
 	if err != nil || v.source.cuts.Load() != v.begun {
 		return 0, false, err
 	}
@@ -162,8 +172,9 @@ func (v *Move) Copy(maxBytes int) (copied int, done bool, err error) {
 	return len(data), v.complete(), nil
 }
 
-// read gives the next whole batches of the source, none at its end.
-func (v *Move) read(maxBytes int) ([]byte, error) {
+// read gives the next whole batches of the source, none at its end. They lie in
+// buf.
+func (v *Move) read(buf *[]byte, maxBytes int) ([]byte, error) {
 	slice, err := v.source.Read(v.future.EndOffset(), maxBytes, true, v.source.EndOffset())
 	if errors.Is(err, ErrOffsetOutOfRange) && v.source.usable() == nil {
 		return nil, nil // the next call sees what has changed
@@ -172,14 +183,18 @@ func (v *Move) read(maxBytes int) ([]byte, error) {
 		return nil, err
 	}
 	defer slice.Release()
-	if v.buf, err = slice.Bytes(v.buf[:0]); err != nil {
+	data, err := slice.Bytes((*buf)[:0])
+	*buf = data
+	if err != nil {
 		return nil, err
 	}
-	n := 0
-	for {
-		b, _, err := record.Next(v.buf[n:])
+	for n := 0; ; {
+		b, _, err := record.Next(data[n:])
+		if len(b) == 0 && n == 0 && err != nil {
+			return nil, frameError(err) // Read gives the first batch whole
+		}
 		if err != nil || len(b) == 0 {
-			return v.buf[:n], nil
+			return data[:n], nil
 		}
 		n += len(b)
 	}
@@ -208,7 +223,9 @@ func (v *Move) complete() bool {
 // Commit puts the copy in the place of the log and gives it; the old log is
 // closed and its files are removed. The caller sees to it that nobody appends
 // to the old log or cuts it meanwhile. ErrMoveBehind says that there is more to
-// copy; nothing has happened then.
+// copy; nothing has happened then. An error together with a log says that the
+// copy has taken the place and the clearing up failed. After ErrMoveTorn both
+// logs are closed, and the next opening decides between them.
 func (v *Move) Commit() (*Log, error) {
 	mu := v.m.creation(v.source.tp)
 	mu.Lock()
@@ -227,12 +244,15 @@ func (v *Move) Commit() (*Log, error) {
 	if err := v.exchange(); err != nil {
 		return nil, err
 	}
-	return v.future, errors.Join(v.m.dirOf(v.source).checkpoint(), v.to.checkpoint())
+	return v.future, errors.Join(v.clear(), v.to.checkpoint())
 }
 
 // settle makes the copy durable and equal to the source in all that no batch
 // tells, and stores the offsets that it will be opened with.
 func (v *Move) settle() error {
+	if err := v.source.usable(); err != nil {
+		return err
+	}
 	if err := v.future.AdvanceStart(v.source.StartOffset()); err != nil {
 		return err
 	}
@@ -245,7 +265,11 @@ func (v *Move) settle() error {
 	if err != nil {
 		return err
 	}
+	if err := v.future.SetTopicID(v.source.TopicID()); err != nil {
+		return err
+	}
 	v.future.Configure(v.source.Config())
+	v.to.wantFlush(v.source.Config())
 	v.to.add(v.future)
 	if err = v.to.checkpoint(); err != nil {
 		v.to.remove(v.future)
@@ -257,7 +281,6 @@ func (v *Move) settle() error {
 // one of the two counts after a crash at any point.
 func (v *Move) exchange() error {
 	m, tp, fsys := v.m, v.source.tp, v.m.cfg.FS
-	from := m.dirOf(v.source)
 	if err := replaceFile(fsys, v.source.dir.name(movedFile), []byte(v.to.path)); err != nil {
 		v.to.remove(v.future)
 		return v.source.health.failUnlessFull("mark moved log", err)
@@ -273,13 +296,25 @@ func (v *Move) exchange() error {
 	if err != nil {
 		// Which folder counts is up to the next opening; until then neither
 		// may take records that the other lacks.
-		return errors.Join(err, v.source.release())
+		return errors.Join(fmt.Errorf("%w: %w", ErrMoveTorn, err), v.source.release())
 	}
+	return nil
+}
+
+// clear takes away the log whose place has been taken.
+func (v *Move) clear() error {
+	from := v.m.dirOf(v.source)
 	from.remove(v.source)
 	if err := v.source.release(); err != nil {
 		return v.source.health.fail("close log", err)
 	}
-	return from.discard(v.source)
+	if err := v.source.health.err(); err != nil {
+		return err // the next opening finds the mark
+	}
+	if err := from.discard(v.source); err != nil {
+		return err
+	}
+	return from.checkpoint()
 }
 
 // rename gives the log's folder another name in the same directory, durably.

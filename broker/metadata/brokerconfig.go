@@ -61,6 +61,8 @@ type BrokerConfig struct {
 	ReplicaFetchWaitMax          time.Duration
 	ReplicaFetchBackoff          time.Duration
 	HighWatermarkCheckpoint      time.Duration
+	MoveThreads                  int   // between log directories; 0: one for each of them
+	MoveBytesPerSecond           int64 // of all these threads together
 	FetchMaxBytes                int32
 	FetchSessionCacheSlots       int
 	UncleanLeaderElection        bool
@@ -192,6 +194,8 @@ func (c *Configs) fillReplica(b *BrokerConfig) {
 	b.ReplicaFetchWaitMax = c.ms("replica.fetch.wait.max.ms")
 	b.ReplicaFetchBackoff = c.ms("replica.fetch.backoff.ms")
 	b.HighWatermarkCheckpoint = c.ms("replica.high.watermark.checkpoint.interval.ms")
+	b.MoveThreads = int(c.i32("num.replica.alter.log.dirs.threads"))
+	b.MoveBytesPerSecond = c.long("replica.alter.log.dirs.io.max.bytes.per.second")
 	b.UncleanLeaderElection = c.flag("unclean.leader.election.enable")
 	b.AutoLeaderRebalance = c.flag("auto.leader.rebalance.enable")
 	b.LeaderImbalanceCheckInterval = duration(c.long("leader.imbalance.check.interval.seconds"), time.Second)

@@ -105,8 +105,10 @@ func (c *Configs) describeBroker(onlyForAll, withSynonyms, withDocs bool) []kmsg
 				names[name] = struct{}{}
 			}
 		}
-		for name := range c.brokers.byName {
-			names[name] = struct{}{}
+		for name, k := range c.brokers.byName {
+			if !k.OnlySet {
+				names[name] = struct{}{}
+			}
 		}
 	}
 	out := make([]kmsg.DescribeConfigsResponseResourceConfig, 0, len(names))

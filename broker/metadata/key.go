@@ -62,6 +62,7 @@ type Key struct {
 	Importance Importance
 	Scope      Scope  // of broker keys; topic keys are always dynamic
 	Synonym    string // of topic keys: the broker key that gives the default; "" if none
+	OnlySet    bool   // of broker keys: not listed where it has no value
 	Doc        string
 }
 

@@ -15,6 +15,7 @@ func quotaKeys() []Key {
 		readOnly("metrics.sample.window.ms", Long, "30000", atLeast(1), Low, "Length of a sample of a metric."),
 		readOnly("quota.window.num", Int, "11", atLeast(1), Low, "Number of samples of client quotas."),
 		readOnly("quota.window.size.seconds", Int, "1", atLeast(1), Low, "Length of a sample of client quotas."),
+		onlySet(clusterWide("replica.alter.log.dirs.io.max.bytes.per.second", Long, "9223372036854775807", atLeast(0), Medium, "Most bytes that are copied per second while logs move between folders.")),
 		readOnly("replication.quota.window.num", Int, "11", atLeast(1), Low, "Number of samples of the quota on replication."),
 		readOnly("replication.quota.window.size.seconds", Int, "1", atLeast(1), Low, "Length of a sample of the quota on replication."),
 		readOnly("telemetry.max.bytes", Int, "1048576", atLeast(1), Low, "Size of the metrics that a client may push at once."),

@@ -98,6 +98,13 @@ func clusterWide(name string, t Type, def string, check Validator, imp Importanc
 	return newKey(ClusterWide, name, t, def, check, imp, doc)
 }
 
+// onlySet hides a key where it is not set, as Kafka does with what limits
+// replication.
+func onlySet(k Key) Key {
+	k.OnlySet = true
+	return k
+}
+
 // topicKey builds a row of the topic table.
 func topicKey(name string, t Type, def string, check Validator, imp Importance, synonym, doc string) Key {
 	k := newKey(ClusterWide, name, t, def, check, imp, doc)

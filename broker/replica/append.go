@@ -89,7 +89,7 @@ func (m *Manager) appendOne(req *AppendRequest, i int, wait **appendPending, w *
 	p := m.prepared.Get().(*commitlog.Prepared)
 	defer m.prepared.Put(p)
 	opts := commitlog.AppendOptions{Origin: req.Origin.log(), Now: time.Now().UnixMilli(), DeferFlush: true}
-	if err := r.log.Prepare(p, e.Batches, opts); err != nil {
+	if err := r.log().Prepare(p, e.Batches, opts); err != nil {
 		return info, false, logError(err)
 	}
 	info, parked, err = r.append(p, e, req.Acks, func() *appendWaiter { return newWaiter(wait, i, len(req.Entries)) }, w)

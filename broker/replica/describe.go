@@ -75,13 +75,13 @@ func (m *Manager) Partitions(yield func(PartitionInfo) bool) {
 }
 
 func (r *Replica) info() PartitionInfo {
-	v := r.view.Load()
+	v, l := r.view.Load(), r.log()
 	return PartitionInfo{
 		TP: r.tp, TopicID: v.topicID, Leader: v.leader, LeaderEpoch: v.leaderEpoch,
 		PartitionEpoch: v.partitionEpoch, IsLeader: v.role == RoleLeader,
 		ISR: slices.Clone(v.isr), Replicas: slices.Clone(v.replicas), MinISR: r.cfg.Load().MinISR,
-		LogStartOffset: r.log.StartOffset(), HighWatermark: r.hw.Load(), LogEndOffset: r.log.EndOffset(),
-		Size: r.log.Size(), LogDir: r.log.Dir(), Offline: v.offline,
+		LogStartOffset: l.StartOffset(), HighWatermark: r.hw.Load(), LogEndOffset: l.EndOffset(),
+		Size: l.Size(), LogDir: l.Dir(), Offline: v.offline,
 	}
 }
 
@@ -100,5 +100,5 @@ func (m *Manager) LogStart(tp record.TopicPartition) (int64, bool) {
 	if err != nil {
 		return 0, false
 	}
-	return r.log.StartOffset(), true
+	return r.log().StartOffset(), true
 }

@@ -15,6 +15,10 @@
 //     produce, fetch and the offset requests, parks what must wait (Pending) and
 //     checkpoints the high watermarks.
 //
+// A log moves between log directories by a copy (mover): workers copy it within
+// a budget while it is in use, and the copy takes its place under the Replica's
+// mutex. moveQueue and budget are the pure parts.
+//
 // Invariants:
 //
 //   - the high watermark is never above the log end offset of any member of the
@@ -23,7 +27,8 @@
 //     because the partition's leadership changed;
 //   - no callback runs while a Replica's mutex is held.
 //
-// Goroutines: those of Manager.Run (checkpoints and ISR upkeep) only. Requests
+// Goroutines: those of Manager.Run (checkpoints and ISR upkeep, and the workers
+// that move logs) only. Requests
 // run to completion on the goroutine of the caller; what was parked completes on
 // the goroutine that made it complete.
 package replica

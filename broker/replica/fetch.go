@@ -116,14 +116,14 @@ func (fp *FetchPartition) refuse(v *view, err error) {
 // false when the answer is complete: the reader has to truncate, or the log
 // cannot tell.
 func (r *Replica) checkDivergence(e *FetchEntry, fp *FetchPartition) bool {
-	epoch, end, diverged, known := Divergence(logEpochs{r.log}, e.FetchOffset, e.LastFetchedEpoch)
+	b := r.bounds(ConsumerReplicaID, ReadUncommitted)
+	epoch, end, diverged, known := Divergence(logEpochs{b.log}, e.FetchOffset, e.LastFetchedEpoch)
 	switch {
 	case !known:
 		fp.Err = commitlog.ErrOffsetOutOfRange
 		return false
 	case diverged:
-		_, fp.HighWatermark, fp.LastStableOffset = r.limit(ConsumerReplicaID, ReadUncommitted)
-		fp.LogStartOffset = r.log.StartOffset()
+		fp.HighWatermark, fp.LastStableOffset, fp.LogStartOffset = b.hw, b.lso, b.log.StartOffset()
 		fp.DivergingEpoch, fp.DivergingEndOffset = epoch, end
 		return false
 	}
@@ -132,22 +132,37 @@ func (r *Replica) checkDivergence(e *FetchEntry, fp *FetchPartition) bool {
 
 // readInto reads up to maxBytes and returns the bound up to which it looked.
 func (r *Replica) readInto(fp *FetchPartition, e *FetchEntry, replicaID int32, iso Isolation, maxBytes int, minOne bool) int64 {
-	limit, hw, lso := r.limit(replicaID, iso)
-	s, err := r.log.Read(e.FetchOffset, maxBytes, minOne, limit)
-	if err != nil {
-		fp.Err = logError(err)
-		return limit
-	}
-	fp.HighWatermark, fp.LastStableOffset, fp.LogStartOffset = hw, lso, r.log.StartOffset()
-	fp.Records = s
-	if replicaID < 0 && iso == ReadCommitted && s.Size() > 0 {
-		if fp.Aborted, err = r.log.AbortedTransactions(e.FetchOffset, min(s.UpperOffset(), lso)); err != nil {
-			fp.Records.Release()
-			*fp = noPartition
+	for {
+		b := r.bounds(replicaID, iso)
+		err := b.readInto(fp, e, replicaID < 0 && iso == ReadCommitted, maxBytes, minOne)
+		if err == nil {
+			return b.limit
+		}
+		if !r.replaced(b.log, err) {
 			fp.Err = logError(err)
+			return b.limit
 		}
 	}
-	return limit
+}
+
+// readInto reads up to maxBytes, with the aborted transactions if they are
+// wanted. An error leaves fp as it was.
+func (b bounds) readInto(fp *FetchPartition, e *FetchEntry, aborted bool, maxBytes int, minOne bool) error {
+	s, err := b.log.Read(e.FetchOffset, maxBytes, minOne, b.limit)
+	if err != nil {
+		return err
+	}
+	if aborted && s.Size() > 0 {
+		txns, err := b.log.AbortedTransactions(e.FetchOffset, min(s.UpperOffset(), b.lso))
+		if err != nil {
+			s.Release()
+			return err
+		}
+		fp.Aborted = txns
+	}
+	fp.HighWatermark, fp.LastStableOffset, fp.LogStartOffset = b.hw, b.lso, b.log.StartOffset()
+	fp.Records = s
+	return nil
 }
 
 // parkedFetch is a fetch that waits for data. It completes exactly once, by
@@ -223,8 +238,7 @@ func (r *Replica) watch(w *fetchWaiter, s seen, req *FetchRequest) bool {
 		r.fetches.push(w)
 	}
 	w.from = r.visible
-	limit, _, _ := r.limit(req.ReplicaID, req.Isolation)
-	return r.view.Load() != s.view || limit != s.limit
+	return r.view.Load() != s.view || r.bounds(req.ReplicaID, req.Isolation).limit != s.limit
 }
 
 // unlink takes the fetch out of all lists; called under p.mu.

@@ -34,7 +34,7 @@ func (r *Replica) syncStrict() error {
 	if !r.cfg.Load().strict() {
 		return nil
 	}
-	return r.log.Sync(r.log.EndOffset())
+	return r.log().Sync(r.log().EndOffset())
 }
 
 // flush has the log synced up to offset. Called under mu, of a replica that is
@@ -51,7 +51,7 @@ func (r *Replica) flush(offset int64) {
 func (r *Replica) runFlush() {
 	for again := true; again; {
 		r.flusher.slots <- struct{}{}
-		err := r.log.Sync(r.log.EndOffset())
+		err := r.sync(r.log().EndOffset())
 		<-r.flusher.slots
 		var w woken
 		r.mu.Lock()
@@ -70,10 +70,10 @@ func (r *Replica) flushed(err error, w *woken) (again bool) {
 		r.failWaiters(logError(err), w)
 		return false
 	}
-	synced := r.log.FlushedOffset()
+	synced := r.log().FlushedOffset()
 	counted := synced
 	if !r.cfg.Load().strict() {
-		counted = r.log.EndOffset() // between two syncs all records count at once
+		counted = r.log().EndOffset() // between two syncs all records count at once
 	}
 	r.apply(r.core.Synced(counted), w)
 	kept := r.flushes[:0]
@@ -94,7 +94,7 @@ func (r *Replica) flushed(err error, w *woken) (again bool) {
 func (r *Replica) flushAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.view.Load().offline == nil && r.log.FlushedOffset() < r.log.EndOffset() {
-		r.flush(r.log.EndOffset())
+	if r.view.Load().offline == nil && r.log().FlushedOffset() < r.log().EndOffset() {
+		r.flush(r.log().EndOffset())
 	}
 }

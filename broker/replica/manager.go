@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,13 @@ type Config struct {
 	// broker without peers. It must not block; the answer comes back by
 	// Manager.ISRAnswered.
 	ProposeISR func(tp record.TopicPartition, p ISRProposal)
+	// MoveThreads is num.replica.alter.log.dirs.threads: how many logs move
+	// between log directories at the same time. Default: as many as there are
+	// directories.
+	MoveThreads int
+	// MoveRate is replica.alter.log.dirs.io.max.bytes.per.second, of all moves
+	// together. It is asked again and again and must not block; nil: no bound.
+	MoveRate func() int64
 }
 
 // TopicConfig is what the manager must know of a topic's configuration.
@@ -58,6 +66,7 @@ type Manager struct {
 	// prepared pools the scratch space of appends.
 	prepared sync.Pool
 	flusher  *flusher
+	mover    *mover
 
 	// mu guards the tables, which only ApplyLeaderAndISR, ApplyStopReplica and
 	// Close change.
@@ -112,16 +121,23 @@ func NewManager(cfg Config, logs *commitlog.Manager, logger *slog.Logger, reg pr
 		flusher:  newFlusher(),
 		prepared: sync.Pool{New: func() any { return new(commitlog.Prepared) }},
 	}
+	m.mover = newMover(m)
+	if m.cfg.MoveThreads <= 0 {
+		m.cfg.MoveThreads = len(logs.Dirs())
+	}
 	if m.metrics, err = newMetrics(m, reg); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
-// Run does the timed work (checkpoints, ISR upkeep) until ctx ends, then takes
-// all replicas out of service, which ends what is parked, and writes the last
-// checkpoint. The logs must be open until it returns.
+// Run does the timed work (checkpoints, ISR upkeep) and moves logs between log
+// directories until ctx ends, then takes all replicas out of service, which ends
+// what is parked, and writes the last checkpoint. The logs must be open until it
+// returns.
 func (m *Manager) Run(ctx context.Context) error {
+	var moves sync.WaitGroup
+	moves.Go(func() { m.mover.run(ctx, m.cfg.MoveThreads) })
 	checkpoint := time.NewTicker(m.cfg.CheckpointInterval)
 	defer checkpoint.Stop()
 	isr := time.NewTicker(m.cfg.LagTimeMax / 2)
@@ -129,6 +145,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			moves.Wait()
 			err := m.Checkpoint()
 			m.close()
 			return err
@@ -278,14 +295,15 @@ func (m *Manager) ISRAnswered(tp record.TopicPartition, a ISRAnswer) {
 func (m *Manager) ConfigChanged(name string) {
 	cfg := m.cfg.TopicConfig(name)
 	m.logs.Configure(name, cfg.Log)
+	var hosted []*Replica
 	m.mu.RLock()
-	defer m.mu.RUnlock()
 	if t := m.topics[name]; t != nil {
-		for _, r := range t.partitions {
-			if r == nil {
-				continue
-			}
-			r.cfg.Store(&cfg)
+		hosted = slices.Clone(t.partitions)
+	}
+	m.mu.RUnlock()
+	for _, r := range hosted {
+		if r != nil {
+			r.configure(&cfg)
 			if cfg.strict() {
 				r.flushAll()
 			}
@@ -293,21 +311,21 @@ func (m *Manager) ConfigChanged(name string) {
 	}
 }
 
-// DirFailed takes the replicas of a failed log directory out of service.
+// DirFailed takes the replicas of a failed log directory out of service and ends
+// the moves of logs from and to it.
 func (m *Manager) DirFailed(dir string, cause error) {
 	m.stateMu.Lock()
 	defer m.stateMu.Unlock()
 	var changes []LeadershipChange
 	m.each(func(r *Replica) {
-		if r.log.Dir() != dir {
+		if !r.liesIn(dir) {
 			return
 		}
-		v := r.view.Load()
-		r.stop(fmt.Errorf("%w: %s: %w", ErrStorage, dir, cause))
-		if v.role == RoleLeader {
-			changes = append(changes, LeadershipChange{TP: r.tp, LeaderEpoch: v.leaderEpoch})
+		if change := r.fail(fmt.Errorf("%w: %s: %w", ErrStorage, dir, cause)); change != nil {
+			changes = append(changes, *change)
 		}
 	})
+	m.mover.dirFailed(dir)
 	m.logger.Error("log directory is offline", "dir", dir, "err", cause)
 	m.notify(changes)
 }

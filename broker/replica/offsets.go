@@ -37,19 +37,20 @@ func (m *Manager) ListOffset(req ListOffsetRequest) (ListOffsetResult, error) {
 		!(err == ErrNotLeader && req.ReplicaID == DebuggingReplicaID) {
 		return none, err
 	}
-	limit, hw, lso := r.limit(req.ReplicaID, req.Isolation)
+	b := r.bounds(req.ReplicaID, req.Isolation)
+	limit := b.limit
 	switch req.ReplicaID {
 	case ConsumerReplicaID:
 		// A new leader may not know yet that records below its epoch's start
 		// are committed: until it does, the end it could tell may go back.
-		if hw < v.epochStart {
+		if b.hw < v.epochStart {
 			err = ErrOffsetNotAvailable
 		}
 		if req.Isolation == ReadCommitted {
-			limit = lso
+			limit = b.lso
 		}
 	case DebuggingReplicaID:
-		limit = hw
+		limit = b.hw
 	}
 	return r.listOffset(req.Timestamp, limit, v.leaderEpoch, err)
 }
@@ -65,7 +66,7 @@ func (r *Replica) listOffset(ts, limit int64, epoch int32, unsure error) (ListOf
 		}
 		return ListOffsetResult{Timestamp: -1, Offset: limit, LeaderEpoch: epoch}, nil
 	case ts == TimestampEarliest, ts == TimestampEarliestLocal:
-		start := r.log.StartOffset()
+		start := r.log().StartOffset()
 		return ListOffsetResult{Timestamp: -1, Offset: start, LeaderEpoch: r.epochAt(start, epoch)}, nil
 	case ts == TimestampLatestTiered, ts == TimestampPendingUpload:
 		return none, nil
@@ -84,19 +85,29 @@ func (r *Replica) listOffset(ts, limit int64, epoch int32, unsure error) (ListOf
 }
 
 func (r *Replica) lookUp(ts, limit int64) (commitlog.TimestampOffset, bool, error) {
-	if ts == TimestampMax {
-		return r.log.MaxTimestamp()
+	for {
+		l := r.log()
+		t, found, err := lookUp(l, ts, limit)
+		if !r.replaced(l, err) {
+			return t, found, err
+		}
 	}
-	return r.log.OffsetForTimestamp(ts, limit)
+}
+
+func lookUp(l *commitlog.Log, ts, limit int64) (commitlog.TimestampOffset, bool, error) {
+	if ts == TimestampMax {
+		return l.MaxTimestamp()
+	}
+	return l.OffsetForTimestamp(ts, limit)
 }
 
 // epochAt is the epoch of the record at offset; an empty log begins with the
 // present epoch.
 func (r *Replica) epochAt(offset int64, current int32) int32 {
-	if offset == r.log.EndOffset() {
+	if offset == r.log().EndOffset() {
 		return current
 	}
-	return r.log.EpochForOffset(offset)
+	return r.log().EpochForOffset(offset)
 }
 
 // OffsetForLeaderEpoch tells where epoch ends in the partition's log.
@@ -110,7 +121,7 @@ func (m *Manager) OffsetForLeaderEpoch(tp record.TopicPartition, currentEpoch, e
 	if err := r.view.Load().leading(currentEpoch); err != nil {
 		return unknown, err
 	}
-	found, end, ok := endOfEpoch(r.log, epoch)
+	found, end, ok := endOfEpoch(r.log(), epoch)
 	if !ok {
 		return unknown, nil
 	}
@@ -130,8 +141,13 @@ func (m *Manager) ReadLog(tp record.TopicPartition, epoch int32, offset int64, m
 		fp.Err = err
 		return fp
 	}
-	fp.HighWatermark, fp.LogStartOffset = r.hw.Load(), r.log.StartOffset()
-	fp.Records, err = r.log.Read(offset, maxBytes, true, r.log.EndOffset())
-	fp.Err = logError(err)
-	return fp
+	for {
+		l := r.log()
+		fp.HighWatermark, fp.LogStartOffset = r.hw.Load(), l.StartOffset()
+		fp.Records, err = l.Read(offset, maxBytes, true, l.EndOffset())
+		if !r.replaced(l, err) {
+			fp.Err = logError(err)
+			return fp
+		}
+	}
 }

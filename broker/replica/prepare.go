@@ -21,7 +21,7 @@ func (m *Manager) prepareLogs(req *kmsg.LeaderAndISRRequest) {
 	workers.SetLimit(prepareWorkers)
 	prepare := func(topic string, id TopicID, p *kmsg.LeaderAndISRRequestTopicPartition) {
 		tp := record.TopicPartition{Topic: topic, Partition: p.Partition}
-		if _, err := m.find(tp, id); m.closed || !errors.Is(err, ErrUnknownPartition) || !m.mayHost(tp, p.Replicas) {
+		if _, err := m.find(tp, id); m.closed || !errors.Is(err, ErrUnknownPartition) || !m.mayHost(tp, p.Replicas) || !m.mayCreate(tp, p.IsNew) {
 			return
 		}
 		workers.Go(func() error {

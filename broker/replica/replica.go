@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,8 +18,11 @@ import (
 // requests, which are taken under it; nothing is called back while it is held.
 type Replica struct {
 	tp record.TopicPartition
-	// log never changes; appends and truncations happen under mu.
-	log *commitlog.Log
+	// current is the log. It is replaced under mu, when a copy of it in another
+	// log directory takes its place, and appends and truncations happen under
+	// mu, so that both have the same records then. Whoever reads without mu may
+	// find that the log is closed: see log and replaced.
+	current atomic.Pointer[commitlog.Log]
 
 	// view and hw are what readers need, so that a fetch takes no lock. Both
 	// are written under mu.
@@ -80,11 +84,45 @@ func (w *woken) run() {
 }
 
 func newReplica(tp record.TopicPartition, log *commitlog.Log, core *Partition, id TopicID, cfg TopicConfig) *Replica {
-	r := &Replica{tp: tp, log: log, core: core}
+	r := &Replica{tp: tp, core: core}
+	r.current.Store(log)
 	r.cfg.Store(&cfg)
 	r.hw.Store(core.HighWatermark())
 	r.publish(id, nil)
 	return r
+}
+
+// log is the partition's log. What belongs together is read from one log: the
+// next call may give another.
+func (r *Replica) log() *commitlog.Log { return r.current.Load() }
+
+// replaced tells whether an operation on l failed only because another log has
+// taken its place, so that it is to be done there. Not to be called under mu.
+func (r *Replica) replaced(l *commitlog.Log, err error) bool {
+	if !errors.Is(err, commitlog.ErrClosed) {
+		return false
+	}
+	r.mu.Lock() // an exchange under way ends first
+	defer r.mu.Unlock()
+	return r.log() != l
+}
+
+// sync makes everything below upTo durable.
+func (r *Replica) sync(upTo int64) error {
+	for {
+		l := r.log()
+		if err := l.Sync(upTo); !r.replaced(l, err) {
+			return err
+		}
+	}
+}
+
+// configure applies a configuration of the topic.
+func (r *Replica) configure(cfg *TopicConfig) {
+	r.mu.Lock() // an exchange under way would copy the old one
+	defer r.mu.Unlock()
+	r.cfg.Store(cfg)
+	r.log().Configure(cfg.Log)
 }
 
 // publish makes the core's state visible to readers. Called under mu, or before
@@ -136,7 +174,7 @@ func (r *Replica) becomeLocked(st State, self int32, id TopicID, now time.Time, 
 			// The epoch must be in the log's epoch cache before the first
 			// append, and also when no append ever follows: a later leader
 			// is asked where this epoch ended.
-			if err := r.log.StartEpoch(st.LeaderEpoch, r.log.EndOffset()); err != nil {
+			if err := r.log().StartEpoch(st.LeaderEpoch, r.log().EndOffset()); err != nil {
 				return eff, err
 			}
 		}
@@ -235,7 +273,7 @@ func (r *Replica) append(p *commitlog.Prepared, e *AppendEntry, acks int16, wait
 	if acks == AcksAll && r.core.InSync() < r.minISR() {
 		return info, false, ErrNotEnoughReplicas
 	}
-	info, err = r.log.AppendPrepared(p, r.core.LeaderEpoch())
+	info, err = r.log().AppendPrepared(p, r.core.LeaderEpoch())
 	if err != nil {
 		return info, false, err
 	}
@@ -303,18 +341,28 @@ func (r *Replica) removeDelete(d *deleteWaiter) {
 	r.mu.Unlock()
 }
 
-// limit is the exclusive bound of what a reader may see.
-func (r *Replica) limit(replicaID int32, iso Isolation) (limit, hw, lso int64) {
-	hw = r.hw.Load()
-	lso = r.log.LastStableOffset(hw)
+// bounds are what a reader may see of a log.
+type bounds struct {
+	log            *commitlog.Log
+	limit, hw, lso int64 // limit is exclusive
+}
+
+// bounds gives the log and what a reader may see of it. The high watermark is
+// read first: the log that is found then has all that lies below, and the
+// transactions in it.
+func (r *Replica) bounds(replicaID int32, iso Isolation) bounds {
+	b := bounds{hw: r.hw.Load()}
+	b.log = r.log()
+	b.lso = b.log.LastStableOffset(b.hw)
 	switch {
 	case replicaID >= 0:
-		return r.log.EndOffset(), hw, lso
+		b.limit = b.log.EndOffset()
 	case iso == ReadCommitted:
-		return lso, hw, lso
+		b.limit = b.lso
 	default:
-		return hw, hw, lso
+		b.limit = b.hw
 	}
+	return b
 }
 
 // fetched records a follower's progress.
@@ -364,10 +412,10 @@ func (r *Replica) deleteRecords(offset int64, d *deleteWaiter) (low int64, done 
 	if offset < 0 || offset > hw {
 		return -1, true, commitlog.ErrOffsetOutOfRange
 	}
-	if err := r.log.AdvanceStart(offset); err != nil {
+	if err := r.log().AdvanceStart(offset); err != nil {
 		return -1, true, err
 	}
-	if low = r.core.LowWatermark(r.log.StartOffset()); low >= offset {
+	if low = r.core.LowWatermark(r.log().StartOffset()); low >= offset {
 		return low, true, nil
 	}
 	d.replica, d.required = r, offset
@@ -379,7 +427,7 @@ func (r *Replica) releaseDeletes(w *woken) {
 	if len(r.deletes) == 0 {
 		return
 	}
-	low := r.core.LowWatermark(r.log.StartOffset())
+	low := r.core.LowWatermark(r.log().StartOffset())
 	r.deletes = slices.DeleteFunc(r.deletes, func(d *deleteWaiter) bool {
 		if d.required > low {
 			return false

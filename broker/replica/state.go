@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -109,7 +110,7 @@ func (m *Manager) applyState(tp record.TopicPartition, id TopicID, p *kmsg.Leade
 		Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.ZKVersion,
 		ISR: p.ISR, Replicas: p.Replicas,
 	}
-	r, err := m.host(tp, id, &st)
+	r, err := m.host(tp, id, &st, p.IsNew)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +134,7 @@ func (m *Manager) applyState(tp record.TopicPartition, id TopicID, p *kmsg.Leade
 }
 
 // host finds the replica, or opens its log and adds it; called under stateMu.
-func (m *Manager) host(tp record.TopicPartition, id TopicID, st *State) (*Replica, error) {
+func (m *Manager) host(tp record.TopicPartition, id TopicID, st *State, isNew bool) (*Replica, error) {
 	r, err := m.find(tp, id)
 	switch {
 	case err == nil:
@@ -146,6 +147,9 @@ func (m *Manager) host(tp record.TopicPartition, id TopicID, st *State) (*Replic
 		return nil, ErrReplicaNotAvailable
 	case m.closed:
 		return nil, ErrStorage
+	}
+	if !m.mayCreate(tp, isNew) {
+		return nil, fmt.Errorf("%w: %v may lie on it", ErrStorage, tp)
 	}
 	cfg := m.cfg.TopicConfig(tp.Topic)
 	log, err := m.logs.GetOrCreate(tp, id, cfg.Log)
@@ -161,7 +165,18 @@ func (m *Manager) host(tp record.TopicPartition, id TopicID, st *State) (*Replic
 	r = newReplica(tp, log, core, id, cfg)
 	r.flusher = m.flusher
 	m.insert(r, id)
+	m.mover.hosted(tp)
 	return r, nil
+}
+
+// mayCreate tells whether a log that is not found may be created: a partition
+// that had one before may have it on a directory that is off line, with all its
+// records.
+func (m *Manager) mayCreate(tp record.TopicPartition, isNew bool) bool {
+	if _, found := m.logs.Log(tp); found || isNew {
+		return true
+	}
+	return m.logs.Complete()
 }
 
 // adoptID gives a topic that was created without an id the one the controller
@@ -170,7 +185,7 @@ func (m *Manager) adoptID(r *Replica, id TopicID) error {
 	if id == (TopicID{}) || r.view.Load().topicID == id {
 		return nil
 	}
-	if err := r.log.SetTopicID(id); err != nil {
+	if err := r.adoptID(id); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -248,6 +263,7 @@ func (m *Manager) stopReplica(tp record.TopicPartition, epoch int32, del bool) (
 		m.take(tp)
 		r.stop(ErrNotLeader)
 	}
+	m.mover.unhosted(tp, del)
 	if !del {
 		return change, nil
 	}

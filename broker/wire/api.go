@@ -23,6 +23,7 @@ const (
 	OffsetForLeaderEpoch    int16 = 23
 	DescribeConfigs         int16 = 32
 	AlterConfigs            int16 = 33
+	AlterReplicaLogDirs     int16 = 34
 	DescribeLogDirs         int16 = 35
 	CreatePartitions        int16 = 37
 	DeleteGroups            int16 = 42
@@ -75,6 +76,7 @@ var apis = [...]API{
 	{OffsetForLeaderEpoch, 0, 4, 4, "OffsetForLeaderEpoch"},
 	{DescribeConfigs, 0, 4, 4, "DescribeConfigs"},
 	{AlterConfigs, 0, 2, 2, "AlterConfigs"},
+	{AlterReplicaLogDirs, 0, 2, 2, "AlterReplicaLogDirs"},
 	{DescribeLogDirs, 0, 5, 2, "DescribeLogDirs"},
 	{CreatePartitions, 0, 3, 2, "CreatePartitions"},
 	{DeleteGroups, 0, 3, 2, "DeleteGroups"},

@@ -40,6 +40,7 @@ var shapes = [...]shape{
 	{OffsetForLeaderEpoch, 4, "4[s[444]]"},
 	{DescribeConfigs, 4, "[1s(s)]11"},
 	{AlterConfigs, 2, "[1s[ss]]1"},
+	{AlterReplicaLogDirs, 2, "[s[s(4)]]"},
 	{DescribeLogDirs, 2, "[s(4)]"},
 	{CreatePartitions, 2, "[s4[(4)]]41"},
 	{DeleteGroups, 2, "(s)"},
