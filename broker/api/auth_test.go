@@ -50,6 +50,8 @@ func TestUnauthorized(t *testing.T) {
 	wantCode(t, "producer id", ask[*kmsg.InitProducerIDResponse](t, c, at(4, kmsg.NewPtrInitProducerIDRequest())).ErrorCode, kerr.ClusterAuthorizationFailed)
 	wantCode(t, "log dirs", ask[*kmsg.DescribeLogDirsResponse](t, c, at(4, kmsg.NewPtrDescribeLogDirsRequest())).ErrorCode, kerr.ClusterAuthorizationFailed)
 
+	wantCode(t, "move", ask[*kmsg.AlterReplicaLogDirsResponse](t, c, moveTo("/x", "open", 0)).Topics[0].Partitions[0].ErrorCode, kerr.ClusterAuthorizationFailed)
+
 	find := at(3, kmsg.NewPtrFindCoordinatorRequest())
 	find.CoordinatorKey = "g"
 	wantCode(t, "find coordinator", ask[*kmsg.FindCoordinatorResponse](t, c, find).ErrorCode, kerr.GroupAuthorizationFailed)

@@ -240,6 +240,17 @@ func logDirsOf(topic string, partitions ...int32) *kmsg.DescribeLogDirsRequest {
 	return req
 }
 
+// moveTo asks for moves of a topic's logs into a directory.
+func moveTo(dir, topic string, partitions ...int32) *kmsg.AlterReplicaLogDirsRequest {
+	req := kmsg.NewPtrAlterReplicaLogDirsRequest()
+	t := kmsg.NewAlterReplicaLogDirsRequestDirTopic()
+	t.Topic, t.Partitions = topic, partitions
+	d := kmsg.NewAlterReplicaLogDirsRequestDir()
+	d.Dir, d.Topics = dir, append(d.Topics, t)
+	req.Dirs = append(req.Dirs, d)
+	return req
+}
+
 func topicPartitions(names ...string) *kmsg.DescribeTopicPartitionsRequest {
 	req := kmsg.NewPtrDescribeTopicPartitionsRequest()
 	req.ResponsePartitionLimit = 2000

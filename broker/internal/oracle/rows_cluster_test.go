@@ -114,6 +114,18 @@ func clusterRows() []row {
 		once(wire.DescribeCluster, "unknown endpoint type", describe(false, 9, false)).since(1),
 		once(wire.DescribeCluster, "with fenced brokers", describe(false, 1, true)).since(2),
 
+		once(wire.AlterReplicaLogDirs, "where it is", func(c *call) kmsg.Request { return moveTo(c.logDir(), c.fixture(), 0, 1) }),
+		once(wire.AlterReplicaLogDirs, "unknown directory", func(c *call) kmsg.Request { return moveTo("/no/such/dir", c.fixture(), 1) }),
+		once(wire.AlterReplicaLogDirs, "empty directory", func(c *call) kmsg.Request { return moveTo("", c.fixture(), 1) }),
+		once(wire.AlterReplicaLogDirs, "slash at the end", func(c *call) kmsg.Request { return moveTo(c.logDir()+"/", c.fixture(), 1) }),
+		once(wire.AlterReplicaLogDirs, "unknown topic", func(c *call) kmsg.Request { return moveTo(c.logDir(), "unknown", 0) }),
+		once(wire.AlterReplicaLogDirs, "unknown topic and directory", func(*call) kmsg.Request { return moveTo("/no/such/dir", "unknown", 0) }),
+		once(wire.AlterReplicaLogDirs, "unknown partition", func(c *call) kmsg.Request { return moveTo(c.logDir(), c.fixture(), 9) }),
+		once(wire.AlterReplicaLogDirs, "partition -1", func(c *call) kmsg.Request { return moveTo(c.logDir(), c.fixture(), -1) }),
+		once(wire.AlterReplicaLogDirs, "empty name", func(c *call) kmsg.Request { return moveTo(c.logDir(), "", 0) }),
+		once(wire.AlterReplicaLogDirs, "partition twice", func(c *call) kmsg.Request { return moveTo(c.logDir(), c.fixture(), 1, 1) }),
+		once(wire.AlterReplicaLogDirs, "no partitions", func(c *call) kmsg.Request { return moveTo(c.logDir(), c.fixture()) }),
+
 		once(wire.DescribeLogDirs, "fixture", func(c *call) kmsg.Request { return logDirsOf(c.fixture(), 0, 1) }),
 		once(wire.DescribeLogDirs, "one partition", func(c *call) kmsg.Request { return logDirsOf(c.fixture(), 1) }),
 		once(wire.DescribeLogDirs, "unknown partition", func(c *call) kmsg.Request { return logDirsOf(c.fixture(), 9, -1) }),
@@ -163,4 +175,9 @@ func cursor(partition int32) func(*call) kmsg.Request {
 		req.Cursor = &kmsg.DescribeTopicPartitionsRequestCursor{Topic: c.fixture(), Partition: partition}
 		return req
 	}
+}
+
+// logDir is the broker's log directory.
+func (c *call) logDir() string {
+	return c.do(logDirsOf(c.fixture(), 0)).(*kmsg.DescribeLogDirsResponse).Dirs[0].Dir
 }
