@@ -204,7 +204,10 @@ func (b *Broker) openLogs(l *life) error {
 		RetentionInterval:    c.LogRetentionCheckInterval,
 		ProducerIDExpiration: c.ProducerIDExpiration,
 		Retain:               retention.Apply,
-		DirFailed:            func(dir string, err error) { b.dirFailed(l, dir, err) },
+		DirFailed: func(dir string, err error) {
+			b.replicas.DirFailed(dir, err)
+			b.dirFailed(l, dir, err)
+		},
 	}, b.part("log"), b.reg)
 	if err != nil {
 		return fmt.Errorf("logs: %w", err)

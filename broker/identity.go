@@ -43,7 +43,6 @@ func (b *Broker) dirFailed(l *life, dir string, err error) {
 	left := len(b.settings.LogDirs) - len(b.failedDirs)
 	b.dirsMu.Unlock()
 	b.log.Error("log directory is off line", "dir", dir, "err", err, "left", left)
-	b.replicas.DirFailed(dir, err)
 	if left == 0 {
 		l.fail(fmt.Errorf("%w: %w", ErrNoLogDir, err))
 	}

@@ -75,8 +75,8 @@ func TestWaitingAppendsShareASync(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if hw := r.hw.Load(); hw != 0 || r.log.EndOffset() != 22 {
-		t.Errorf("high watermark %d of %d before anything is synced", hw, r.log.EndOffset())
+	if hw := r.hw.Load(); hw != 0 || r.log().EndOffset() != 22 {
+		t.Errorf("high watermark %d of %d before anything is synced", hw, r.log().EndOffset())
 	}
 	if got := f.Read(fetchReq(at, 0).Entries[0], ReadUncommitted, true); got.Err != nil || got.Records.Size() != 0 {
 		t.Errorf("%d bytes readable before they are synced, %v", got.Records.Size(), got.Err)
@@ -106,7 +106,7 @@ func (f *fixture) settled(at record.TopicPartition, end int64) {
 		f.t.Fatal(err)
 	}
 	f.flusher.running.Wait()
-	if hw, synced := r.hw.Load(), r.log.FlushedOffset(); hw != end || synced != end {
+	if hw, synced := r.hw.Load(), r.log().FlushedOffset(); hw != end || synced != end {
 		f.t.Errorf("high watermark %d, synced %d, want %d", hw, synced, end)
 	}
 }
@@ -218,7 +218,7 @@ func TestFlushMessagesAtRunTime(t *testing.T) {
 		f.produce(at, 1, 1)
 	}
 	r, _ := f.find(at, TopicID{})
-	if r.log.FlushedOffset() != 0 {
+	if r.log().FlushedOffset() != 0 {
 		t.Fatal("synced without need")
 	}
 	f.strict("t")
@@ -233,8 +233,8 @@ func TestFlushMessagesAtRunTime(t *testing.T) {
 		f.produce(at, AcksAll, 1)
 	}
 	f.flusher.running.Wait()
-	if r.log.FlushedOffset() != 3 || r.hw.Load() != 6 {
-		t.Errorf("synced %d, high watermark %d before the fourth record", r.log.FlushedOffset(), r.hw.Load())
+	if r.log().FlushedOffset() != 3 || r.hw.Load() != 6 {
+		t.Errorf("synced %d, high watermark %d before the fourth record", r.log().FlushedOffset(), r.hw.Load())
 	}
 	if res := await(t, "the fourth record", f.produceAsync(at, AcksAll, 1, time.Minute)); res.Err != nil {
 		t.Error(res.Err)
@@ -266,7 +266,7 @@ func crashStrict(t *testing.T, seed uint64) {
 	images := map[*vfs.Mem]promise{}
 	f.fs.Observe(func(c vfs.Call) {
 		hw := r.hw.Load()
-		if synced := r.log.FlushedOffset(); hw > synced {
+		if synced := r.log().FlushedOffset(); hw > synced {
 			t.Errorf("seed %d: high watermark %d above the synced offset %d", seed, hw, synced)
 		}
 		mu.Lock()

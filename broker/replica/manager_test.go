@@ -130,6 +130,9 @@ func batch(t testing.TB, n int) []byte {
 func (f *fixture) produce(at record.TopicPartition, acks int16, n int) AppendResult {
 	f.t.Helper()
 	ch := f.produceAsync(at, acks, n, time.Minute)
+	if cfg := f.config(at.Topic); cfg.strict() {
+		return await(f.t, "append", ch) // its sync is another goroutine's
+	}
 	select {
 	case r := <-ch:
 		return r

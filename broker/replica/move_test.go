@@ -439,7 +439,7 @@ func TestMovesUnderLoad(t *testing.T) {
 	}
 	crashes := &crashes{fs: fs, acked: &acked, rng: rand.New(rand.NewPCG(7, 7))}
 	fs.Observe(crashes.see)
-	for i := range 12 {
+	for i := 0; i < 12 || crashes.count() < 20; i++ {
 		dir := []string{"/b", "/a"}[i%2]
 		f.mustMove(at, dir)
 		until(t, func() bool { return f.places(at) == dir })
@@ -451,16 +451,12 @@ func TestMovesUnderLoad(t *testing.T) {
 	for _, c := range crashes.seen {
 		c.check(t, at)
 	}
-	if len(crashes.seen) < 20 {
-		t.Errorf("only %d crashes", len(crashes.seen))
-	}
 }
 
 // load appends one record after the other.
 func (f *fixture) load(ctx context.Context, at record.TopicPartition, acked *atomic.Int64) {
 	for ctx.Err() == nil {
-		var r AppendResult
-		f.Append(&AppendRequest{Acks: 1, Entries: []AppendEntry{{TP: at, Batches: batch(f.t, 1)}}}, func(rs []AppendResult) { r = rs[0] })
+		r := <-f.produceAsync(at, 1, 1, time.Minute)
 		if want := acked.Load(); r.Err != nil || r.Info.FirstOffset != want {
 			f.t.Errorf("append: %+v, want offset %d", r, want)
 			return
@@ -522,6 +518,12 @@ func (c *crashes) see(call vfs.Call) {
 	}
 	acked := c.acked.Load()
 	c.seen = append(c.seen, crash{c.fs.Crash(c.rng), acked})
+}
+
+func (c *crashes) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.seen)
 }
 
 func (c *crash) check(t *testing.T, at record.TopicPartition) {
