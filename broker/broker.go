@@ -20,6 +20,7 @@ import (
 	"github.com/leatstream/leat/broker/metadata"
 	"github.com/leatstream/leat/broker/replica"
 	"github.com/leatstream/leat/broker/server"
+	"github.com/leatstream/leat/broker/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -134,6 +135,7 @@ func (b *Broker) Run(ctx context.Context) error {
 func (b *Broker) start(l *life) error {
 	begin := time.Now()
 	for _, step := range []func(*life) error{
+		b.makeRoom,        // on volumes that are full, for what the start writes
 		b.openTree,        // the znodes of the cluster, here in a folder of our own
 		b.identify,        // which cluster, which broker; the configuration that holds for it
 		b.openLogs,        // the partitions on disk, recovered where need be
@@ -151,6 +153,15 @@ func (b *Broker) start(l *life) error {
 		}
 	}
 	b.log.Info("broker ready", "broker", b.id, "cluster", b.clusterID, "took", time.Since(begin).String())
+	return nil
+}
+
+func (b *Broker) makeRoom(*life) error {
+	for _, dir := range b.settings.LogDirs {
+		if err := commitlog.ReleaseReserve(vfs.OS{}, dir); err != nil {
+			b.log.Warn("space held back cannot be released", "dir", dir, "err", err)
+		}
+	}
 	return nil
 }
 
@@ -203,6 +214,7 @@ func (b *Broker) openLogs(l *life) error {
 		CheckpointInterval:   c.LogFlushOffsetCheckpoint,
 		RetentionInterval:    c.LogRetentionCheckInterval,
 		ProducerIDExpiration: c.ProducerIDExpiration,
+		ReserveBytes:         c.LogReserveBytes,
 		Retain:               retention.Apply,
 		DirFailed: func(dir string, err error) {
 			b.replicas.DirFailed(dir, err)

@@ -323,6 +323,9 @@ func (l *Log) append(p *Prepared, leaderEpoch int32) (AppendInfo, error) {
 	if err := l.usable(); err != nil || len(p.batches) == 0 {
 		return info, err
 	}
+	if err := l.health.space.err(); err != nil {
+		return info, err
+	}
 	cfg := l.cfg.Load()
 	if len(p.batches) > int(cfg.SegmentBytes) && p.opts.Origin != OriginReplication {
 		return info, fmt.Errorf("%w: %d > %d", ErrRecordListTooLarge, len(p.batches), cfg.SegmentBytes)

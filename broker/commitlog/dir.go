@@ -91,6 +91,8 @@ func (d *logDir) open(ctx context.Context) error {
 	if d.lock, err = fsys.Lock(filepath.Join(d.path, ".lock")); err != nil {
 		return err
 	}
+	d.health.space = newSpace(fsys, d.path, d.m.cfg.ReserveBytes, d.m.logger, d.makeRoom)
+	d.health.space.open()
 	if err := d.checkMeta(); err != nil {
 		return err
 	}
@@ -151,7 +153,7 @@ func (d *logDir) checkMeta() error {
 	if found && have == want {
 		return nil
 	}
-	return replaceFile(fsys, filepath.Join(d.path, metaPropertiesFile), encodeMeta(want, time.Now()))
+	return d.health.replaceFile(fsys, filepath.Join(d.path, metaPropertiesFile), encodeMeta(want, time.Now()))
 }
 
 // readCheckpoint reads one checkpoint; a damaged one counts as empty, which
@@ -306,7 +308,12 @@ func (d *logDir) truncated(*Log) error {
 
 // advanced stores a start offset moved by request, so that deleted records do
 // not come back after a crash.
-func (d *logDir) advanced(*Log) error { return d.writeStarts() }
+func (d *logDir) advanced(l *Log) error {
+	if l.ShortOfSpace() {
+		d.makeRoom()
+	}
+	return d.writeStarts()
+}
 
 // checkpoint stores recovery points, start offsets and how far logs were compacted.
 func (d *logDir) checkpoint() error {
@@ -361,7 +368,7 @@ func (d *logDir) writeCheckpoint(file string, o offsets) error {
 	if bytes.Equal(d.written[file], data) {
 		return nil
 	}
-	if err := replaceFile(d.m.cfg.FS, filepath.Join(d.path, file), data); err != nil {
+	if err := d.health.replaceFile(d.m.cfg.FS, filepath.Join(d.path, file), data); err != nil {
 		return d.health.failUnlessFull("write "+file, err)
 	}
 	d.written[file] = data
@@ -374,6 +381,7 @@ const closeWorkers = 16
 
 // close ends the use of the directory in order.
 func (d *logDir) close(brokerEpoch int64) error {
+	d.health.space.watch() // closing writes too
 	var group errgroup.Group
 	group.SetLimit(closeWorkers)
 	for _, l := range d.list() {

@@ -157,7 +157,7 @@ func (l *Log) SetTopicID(id [16]byte) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
-	if err := replaceFile(l.dir.fs, l.dir.name(partitionMetadataFile), encodeTopicID(id)); err != nil {
+	if err := l.health.replaceFile(l.dir.fs, l.dir.name(partitionMetadataFile), encodeTopicID(id)); err != nil {
 		return l.health.failUnlessFull("write partition.metadata", err)
 	}
 	l.dirDirty = false // replaceFile has synced the folder
@@ -229,7 +229,7 @@ func (l *Log) writeEpochs(entries []epochEntry) error {
 		l.storedBehind = false
 		return nil
 	}
-	if err := replaceFile(l.dir.fs, l.dir.name(epochFile), encodeEpochs(entries)); err != nil {
+	if err := l.health.replaceFile(l.dir.fs, l.dir.name(epochFile), encodeEpochs(entries)); err != nil {
 		return l.health.failUnlessFull("write "+epochFile, err)
 	}
 	l.dirDirty = false // replaceFile has synced the folder

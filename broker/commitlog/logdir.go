@@ -11,6 +11,7 @@ import (
 // share one; the first failure takes the directory off line for good.
 type dirHealth struct {
 	path   string
+	space  *space // nil: nothing is held back
 	failed atomic.Pointer[dirFailure]
 	onFail func(dir string, err error) // called once
 }
@@ -47,6 +48,7 @@ func noSpace(err error) bool {
 // leaves the directory on line, anything else takes it off line.
 func (d *dirHealth) failUnlessFull(op string, err error) error {
 	if noSpace(err) {
+		d.space.release(err)
 		return fmt.Errorf("%w: %s: %w", ErrNoSpace, op, err)
 	}
 	return d.fail(op, err)

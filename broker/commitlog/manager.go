@@ -35,6 +35,9 @@ type ManagerConfig struct {
 	CheckpointInterval   time.Duration // recovery points and start offsets, default 60 s
 	RetentionInterval    time.Duration // default 5 min
 	ProducerIDExpiration time.Duration // default 24 h
+	// ReserveBytes is how much of its volume each directory holds back for what
+	// must go on when the volume is full; see DefaultReserve. 0: nothing.
+	ReserveBytes int64
 
 	// Retain deletes what a log need not keep and tells how many segments went;
 	// nil keeps everything. It runs on the directory's worker.

@@ -10,12 +10,13 @@ import (
 // partition costs nothing in between.
 type collector struct{ m *Manager }
 
-type descs struct{ offline, logs, size, start, end *prometheus.Desc }
+type descs struct{ offline, full, logs, size, start, end *prometheus.Desc }
 
 func (c *collector) descs() descs {
 	labels := []string{"topic", "partition"}
 	return descs{
 		offline: prometheus.NewDesc("kafka_log_logmanager_offlinelogdirectorycount", "Log directories that are off line.", nil, nil),
+		full:    prometheus.NewDesc("leat_log_directory_full", "1 while the volume of a directory is full and it takes no records.", []string{"dir"}, nil),
 		logs:    prometheus.NewDesc("kafka_log_logmanager_logcount", "Open logs by directory.", []string{"dir"}, nil),
 		size:    prometheus.NewDesc("kafka_log_log_size", "Bytes of a partition's segments.", labels, nil),
 		start:   prometheus.NewDesc("kafka_log_log_logstartoffset", "First readable offset.", labels, nil),
@@ -26,7 +27,7 @@ func (c *collector) descs() descs {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	d := c.descs()
-	for _, desc := range [...]*prometheus.Desc{d.offline, d.logs, d.size, d.start, d.end} {
+	for _, desc := range [...]*prometheus.Desc{d.offline, d.full, d.logs, d.size, d.start, d.end} {
 		ch <- desc
 	}
 }
@@ -41,6 +42,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, dir := range c.m.dirs {
 		list := dir.list()
 		gauge(d.logs, float64(len(list)), dir.path)
+		gauge(d.full, dir.fullness(), dir.path)
 		for _, l := range list {
 			partition := strconv.Itoa(int(l.tp.Partition))
 			gauge(d.size, float64(l.Size()), l.tp.Topic, partition)
@@ -48,4 +50,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			gauge(d.end, float64(l.EndOffset()), l.tp.Topic, partition)
 		}
 	}
+}
+
+// fullness is 1 while the directory takes no records for want of space.
+func (d *logDir) fullness() float64 {
+	if d.health.space.err() != nil {
+		return 1
+	}
+	return 0
 }

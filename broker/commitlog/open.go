@@ -452,7 +452,7 @@ func (l *Log) storeEpochs(found listing, entries []epochEntry, end int64) error 
 	if !found.epochs && len(entries) == 0 {
 		return nil
 	}
-	if err := replaceFile(l.dir.fs, l.dir.name(epochFile), encodeEpochs(entries)); err != nil {
+	if err := l.health.replaceFile(l.dir.fs, l.dir.name(epochFile), encodeEpochs(entries)); err != nil {
 		l.storedBehind = true
 		if !noSpace(err) {
 			return err

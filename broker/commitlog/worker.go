@@ -17,6 +17,7 @@ type work struct {
 	checkpoint atomic.Bool
 	retain     atomic.Bool
 	flush      atomic.Bool
+	space      atomic.Bool
 	flushEvery atomic.Int64 // ms; smallest flush.ms of the directory's logs, MaxInt64: none
 
 	mu       sync.Mutex
@@ -92,10 +93,18 @@ func (m *Manager) schedule(ctx context.Context) error {
 	defer checkpoint.Stop()
 	retain := time.NewTicker(m.cfg.RetentionInterval)
 	defer retain.Stop()
+	var space <-chan time.Time
+	if m.cfg.ReserveBytes > 0 {
+		ticker := time.NewTicker(spaceInterval)
+		defer ticker.Stop()
+		space = ticker.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-space:
+			m.each(func(w *work) { w.space.Store(true) })
 		case <-checkpoint.C:
 			m.each(func(w *work) { w.checkpoint.Store(true) })
 		case <-retain.C:
@@ -172,6 +181,19 @@ func (d *logDir) step(now time.Time) {
 		}
 	}
 	d.removeDue(now)
+	if d.work.space.Swap(false) {
+		d.health.space.watch()
+	}
+}
+
+// spaceInterval is the time between two looks at the free space of a volume.
+const spaceInterval = time.Second
+
+// makeRoom deletes what may be deleted without its usual delay.
+func (d *logDir) makeRoom() {
+	d.work.retain.Store(true)
+	d.work.space.Store(true)
+	d.work.signal()
 }
 
 func (d *logDir) syncRolled() {
@@ -234,11 +256,12 @@ func (d *logDir) retain(now time.Time) {
 
 // removeDue deletes what has waited long enough.
 func (d *logDir) removeDue(now time.Time) {
+	short := d.health.space.err() != nil
 	d.work.mu.Lock()
 	var due []removal
 	kept := d.work.removals[:0]
 	for _, r := range d.work.removals {
-		if r.due.After(now) {
+		if r.due.After(now) && !short {
 			kept = append(kept, r)
 		} else {
 			due = append(due, r)

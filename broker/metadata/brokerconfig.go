@@ -43,6 +43,7 @@ type BrokerConfig struct {
 	RequestTimeout           time.Duration
 
 	LogRetentionCheckInterval     time.Duration
+	LogReserveBytes               int64
 	LogCleanerEnable              bool
 	LogCleanerThreads             int
 	LogCleanerDedupeBuffer        int64   // bytes, of all threads together
@@ -174,6 +175,7 @@ func (c *Configs) fillLog(b *BrokerConfig) {
 	}
 	b.LogDirs = splitList(dirs)
 	b.LogRetentionCheckInterval = c.ms("log.retention.check.interval.ms")
+	b.LogReserveBytes = c.long("log.reserve.bytes")
 	b.LogCleanerEnable = c.flag("log.cleaner.enable")
 	b.LogCleanerThreads = int(c.i32("log.cleaner.threads"))
 	b.LogCleanerDedupeBuffer = c.long("log.cleaner.dedupe.buffer.size")

@@ -42,6 +42,7 @@ func logKeys() []Key {
 		clusterWide("log.message.timestamp.difference.max.ms", Long, "9223372036854775807", atLeast(0), Medium, "Older name for both bounds of timestamps."),
 		clusterWide("log.message.timestamp.type", String, "CreateTime", oneOf{"CreateTime", "LogAppendTime"}, Medium, "Whether a record's time is that of its creation or that of its arrival."),
 		clusterWide("log.preallocate", Boolean, "false", nil, Medium, "Reserve the space of a segment when it begins."),
+		readOnly("log.reserve.bytes", Long, "16777216", atLeast(0), Medium, "Space of its volume that each log folder holds back, at most a quarter of the volume. When the volume is full it is released, so that the broker can start and delete, and no records are taken until there is space to hold back again."),
 		clusterWide("log.retention.bytes", Long, "-1", nil, High, "Size of a partition above which its oldest segments are deleted; -1 means no bound."),
 		clusterWide("log.record.validation", String, "header", oneOf{"header", "records"}, Medium, "How deep a produced batch is checked: header proves checksum, count and offsets without decompressing, records decodes every record."),
 		readOnly("log.retention.check.interval.ms", Long, "300000", atLeast(1), Medium, "Time between two searches for segments that retention has passed."),

@@ -32,3 +32,19 @@ func (o *osFile) Preallocate(offset, length int64) error {
 		}
 	}
 }
+
+// allocate takes blocks for the first size bytes with fallocate(2) and makes the
+// file that long.
+func (o *osFile) allocate(size int64) error {
+	for {
+		err := unix.Fallocate(int(o.fd), 0, 0, size)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
+			return errors.ErrUnsupported
+		case !errors.Is(err, unix.EINTR):
+			return &fs.PathError{Op: "fallocate", Path: o.f.Name(), Err: err}
+		}
+	}
+}

@@ -25,7 +25,7 @@ func (r Retention) Apply(l *commitlog.Log, now time.Time) (segments int, err err
 	if err != nil {
 		return 0, err
 	}
-	p := plan{list: list, start: l.StartOffset(), highWatermark: highWatermark, now: now.UnixMilli(), config: l.Config(), written: l.LastWritten}
+	p := plan{list: list, start: l.StartOffset(), highWatermark: highWatermark, now: now.UnixMilli(), config: l.Config(), written: l.LastWritten, short: l.ShortOfSpace()}
 	n := p.count()
 	if n == 0 {
 		return 0, nil
@@ -45,6 +45,7 @@ type plan struct {
 	highWatermark int64
 	now           int64 // ms
 	config        commitlog.Config
+	short         bool // of space: records below the start go also with the active segment
 	// written gives the time, in ms, at which a segment was last written.
 	written func(base int64) (ms int64, ok bool)
 }
@@ -64,10 +65,10 @@ func (p plan) deletable(s commitlog.SegmentInfo) bool {
 	return s.NextOffset <= p.highWatermark && !(s.Active && s.Size == 0)
 }
 
-// beforeStart counts the sealed segments that end at or below the start offset.
+// beforeStart counts the segments that end at or below the start offset.
 func (p plan) beforeStart() int {
 	n := 0
-	for n < len(p.list) && !p.list[n].Active && p.list[n].NextOffset <= p.start && p.deletable(p.list[n]) {
+	for n < len(p.list) && (p.short || !p.list[n].Active) && p.list[n].NextOffset <= p.start && p.deletable(p.list[n]) {
 		n++
 	}
 	return n

@@ -105,3 +105,95 @@ func count(t *testing.T, ctx context.Context, addr string, want int) (got int) {
 	}
 	return got
 }
+
+// A broker starts on a disk without a free byte, and on one that its own
+// producers have filled; deleting records makes room, after which produce works
+// again without a restart.
+func TestStartOnFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t, "64m")
+	port := testbed.FreePort(t)
+	start := func() *testbed.Server {
+		flags := append(brokerFlags(), "--override", "log.retention.check.interval.ms=200")
+		return testbed.StartServer(t, filepath.Join(dir, "data"), port, flags...)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), testbed.Patience)
+	defer cancel()
+	s := start()
+	cl := dial(t, s.Addr, kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RecordRetries(0), kgo.AllowAutoTopicCreation(), kgo.DisableIdempotentWrite())
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	produce := func() error {
+		return cl.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: make([]byte, 500<<10)}).FirstErr()
+	}
+	written := 0
+	for range 50 {
+		if err := produce(); err != nil {
+			t.Fatal(err)
+		}
+		written++
+	}
+	empty := func(s *testbed.Server) {
+		t.Helper()
+		offsets := kadm.Offsets{}
+		ends, err := adm.ListEndOffsets(ctx, topic)
+		if err != nil || ends.Error() != nil {
+			t.Fatal(err, ends.Error())
+		}
+		ends.Each(func(o kadm.ListedOffset) {
+			offsets.Add(kadm.Offset{Topic: o.Topic, Partition: o.Partition, At: o.Offset, LeaderEpoch: -1})
+		})
+		if got, err := adm.DeleteRecords(ctx, offsets); err != nil || got.Error() != nil {
+			t.Fatalf("DeleteRecords: %v, %v\n%s", err, got.Error(), s.Stderr())
+		}
+		testbed.Until(t, "records are taken again", func() bool { return produce() == nil })
+	}
+	if code := s.Stop(t); code != 0 {
+		t.Fatalf("exit code %d:\n%s", code, s.Stderr())
+	}
+	t.Logf("another program filled the disk with %d bytes", fillDisk(t, filepath.Join(dir, "ballast")))
+	s = start()
+	if got := count(t, ctx, s.Addr, written); got != written {
+		t.Errorf("%d of %d records can be fetched", got, written)
+	}
+	if produce() == nil {
+		t.Error("a full disk takes records")
+	}
+	empty(s)
+
+	taken := 0
+	var failure error
+	for failure == nil && taken < 1000 {
+		if failure = produce(); failure == nil {
+			taken++
+		}
+	}
+	t.Logf("then %d records of 500 KiB: %v", taken, failure)
+	s.Kill()
+	s = start()
+	empty(s)
+	if code := s.Stop(t); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, s.Stderr())
+	}
+}
+
+// fillDisk writes a file until nothing more fits.
+func fillDisk(t *testing.T, name string) (size int) {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, chunk := range []int{1 << 20, 4096, 1} {
+		for err = nil; err == nil; {
+			var n int
+			n, err = f.Write(make([]byte, chunk))
+			size += n
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+	return size
+}
