@@ -334,7 +334,7 @@ func TestLogDirIsClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := []string{".lock", ".kafka_cleanshutdown", "meta.properties", "cleaner-offset-checkpoint",
+	known := []string{".lock", ".leat-reserve", ".kafka_cleanshutdown", "meta.properties", "cleaner-offset-checkpoint",
 		"log-start-offset-checkpoint", "recovery-point-offset-checkpoint", "replication-offset-checkpoint", "a-0", "a-1"}
 	for _, e := range entries {
 		if !slices.Contains(known, e.Name()) {

@@ -55,6 +55,9 @@ func (c *fetchCall) convert(item *fetchItem) error {
 		d.Magic = 1
 	}
 	records, err := c.convertBatches(&d, c.raw, start+limit)
+	if err != nil && !errors.Is(err, record.ErrUnsupportedCompression) {
+		item.records.Records.Suspect()
+	}
 	if err != nil && len(c.old) == start {
 		if !errors.Is(err, record.ErrUnsupportedCompression) { // not the log's fault
 			c.a.Log.Warn("records cannot be converted to an older message format", "topic", item.name,

@@ -55,6 +55,9 @@ func (r *BatchReader) Next() (record.Batch, error) {
 	}
 	segment, pos := r.Position()
 	if badBytes(err) {
+		if r.sc != nil {
+			r.log.checkRange(r.list[r.at], pos, pos+1, foundByRead)
+		}
 		return nil, fmt.Errorf("%w: %v: segment %d, position %d: %w", ErrCorruptBatch, r.log.tp, segment, pos, err)
 	}
 	return nil, fmt.Errorf("%w: %v: segment %d: %w", ErrStorage, r.log.tp, segment, err)

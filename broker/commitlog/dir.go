@@ -35,6 +35,7 @@ type logDir struct {
 	checkpointMu sync.Mutex
 	written      map[string][]byte // contents of the checkpoint files
 	wasCleaned   bool              // there were offsets of compacted logs on opening
+	wasDamaged   bool              // there was a list of damage on opening
 
 	work work
 
@@ -117,6 +118,7 @@ func (d *logDir) open(ctx context.Context) error {
 	if err := d.openLogs(ctx, clean, recovery, starts, cleaned); err != nil {
 		return err
 	}
+	d.readDamage()
 	d.opened.Store(true)
 	return d.checkpoint()
 }
@@ -275,7 +277,7 @@ func (d *logDir) options(tp record.TopicPartition, c Config) openOptions {
 		fs: d.m.cfg.FS, path: filepath.Join(d.path, tp.String()), tp: tp, config: c, health: d.health,
 		logger: d.m.logger, cleaned: notCleaned,
 		idleExpiry: d.m.cfg.ProducerIDExpiration.Milliseconds(), now: time.Now(),
-		hooks: hooks{remove: d.removeLater, rolled: d.syncSoon, truncated: d.truncated, advanced: d.advanced, cleaned: func(*Log) error { return d.writeCleaned() }},
+		hooks: hooks{remove: d.removeLater, rolled: d.syncSoon, truncated: d.truncated, advanced: d.advanced, cleaned: func(*Log) error { return d.writeCleaned() }, damaged: d.damaged},
 	}
 }
 
@@ -317,7 +319,7 @@ func (d *logDir) advanced(l *Log) error {
 
 // checkpoint stores recovery points, start offsets and how far logs were compacted.
 func (d *logDir) checkpoint() error {
-	return errors.Join(d.writeRecovery(), d.writeStarts(), d.writeCleaned())
+	return errors.Join(d.writeRecovery(), d.writeStarts(), d.writeCleaned(), d.writeDamage())
 }
 
 func (d *logDir) writeRecovery() error {
@@ -359,10 +361,14 @@ func (d *logDir) writeCleaned() error {
 
 // writeCheckpoint replaces a checkpoint file if its contents differ.
 func (d *logDir) writeCheckpoint(file string, o offsets) error {
+	return d.writeFile(file, encodeOffsets(o))
+}
+
+// writeFile replaces a file of the directory if its contents differ.
+func (d *logDir) writeFile(file string, data []byte) error {
 	if err := d.health.err(); err != nil {
 		return err
 	}
-	data := encodeOffsets(o)
 	d.checkpointMu.Lock()
 	defer d.checkpointMu.Unlock()
 	if bytes.Equal(d.written[file], data) {

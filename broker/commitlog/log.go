@@ -70,6 +70,8 @@ type hooks struct {
 	advanced func(l *Log) error
 	// cleaned tells that the log was compacted further.
 	cleaned func(l *Log) error
+	// damaged tells that marks were added or, without a finder, taken away.
+	damaged func(l *Log, finder string)
 }
 
 // Partition names the partition.

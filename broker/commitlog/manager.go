@@ -100,6 +100,7 @@ type Manager struct {
 	logger   *slog.Logger
 	dirs     []*logDir
 	failures chan dirError // room for every directory
+	damage   damageCount
 
 	createMu [128]sync.Mutex // by partition: one creation or deletion of it at a time
 	mu       sync.RWMutex

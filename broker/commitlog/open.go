@@ -41,6 +41,7 @@ func openLog(o openOptions) (*Log, error) {
 		tp: o.tp, dir: newFolder(o.fs, o.path), health: o.health,
 		logger: o.logger, hooks: o.hooks, idleExpiry: o.idleExpiry,
 	}
+	l.dir.log = l
 	l.Configure(o.config)
 	l.topicID.Store(&[16]byte{})
 	l.cleaned.Store(o.cleaned)
@@ -341,6 +342,9 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 		cut = true
 		l.logger.Warn("cutting a log at damaged or incomplete bytes", "partition", l.tp, "segment", s.base,
 			"position", sc.pos, "bytes", size-sc.pos, "cause", err)
+		if l.hooks.damaged != nil {
+			l.hooks.damaged(l, foundByRecovery)
+		}
 		if err := h.f.Truncate(sc.pos); err != nil {
 			return 0, false, err
 		}

@@ -62,6 +62,7 @@ func (l *Log) readError(offset int64, err error) error {
 		}
 	}
 	if badBytes(err) {
+		err = l.examine(err)
 		return fmt.Errorf("%w: %v: %w", ErrCorruptBatch, l.tp, err)
 	}
 	return fmt.Errorf("%w: %v: read: %w", ErrStorage, l.tp, err)
@@ -104,6 +105,12 @@ func (s *segment) read(q query) (out Slice, found bool, err error) {
 	if err != nil || end <= at.pos {
 		return empty, true, err
 	}
+	if marks := s.damaged(); marks != nil {
+		if d, ok := marks.at(at.pos); ok {
+			return empty, false, d
+		}
+		end = at.pos + marks.clip(at.pos, end-at.pos)
+	}
 	n := end - at.pos
 	if n > int64(q.maxBytes) {
 		if at.size == 0 {
@@ -120,7 +127,7 @@ func (s *segment) read(q query) (out Slice, found bool, err error) {
 			return empty, true, nil
 		}
 	}
-	return Slice{h: h, pos: at.pos, size: int(n), first: at.base, upper: s.upper(q, at.pos+n, end)}, true, nil
+	return Slice{h: h, seg: s, pos: at.pos, size: int(n), first: at.base, upper: s.upper(q, at.pos+n, end)}, true, nil
 }
 
 // bound is the position at which bytes at or above the limit begin.
@@ -136,6 +143,10 @@ func (s *segment) bound(f vfs.File, q query, size int64) (int64, error) {
 		}
 	}
 	at, ok, err := s.locate(f, q.limit, size, q.interval)
+	var d *Damage
+	if errors.As(err, &d) {
+		return d.Position, nil
+	}
 	if err != nil || !ok {
 		return size, err
 	}

@@ -43,6 +43,7 @@ func fileName(base int64, suffix string) string { return fmt.Sprintf("%020d%s", 
 type folder struct {
 	fs   vfs.FS
 	path atomic.Pointer[string]
+	log  *Log // nil in tests of segments
 }
 
 func newFolder(fsys vfs.FS, path string) *folder {
@@ -68,7 +69,8 @@ type segment struct {
 	maxTS atomic.Int64         // largest timestamp, -1 if there is none
 	maxAt atomic.Int64         // last offset of the first batch that has it
 
-	replaced atomic.Bool // by Rewrite; set before the files change hands
+	damage   atomic.Pointer[damages] // what cannot be read, nil: nothing known
+	replaced atomic.Bool             // by Rewrite; set before the files change hands
 
 	openMu  sync.Mutex
 	closed  bool
@@ -228,22 +230,35 @@ func (s *segment) readIndexes() error {
 
 // rebuild makes the indexes of an intact log file anew.
 func (s *segment) rebuild(f vfs.File, interval int32) error {
+	if err := s.rescan(f, interval); err != nil {
+		return err
+	}
+	return s.flushIndexes(false)
+}
+
+// rescan makes the indexes anew in memory, without what is known to be damaged.
+func (s *segment) rescan(f vfs.File, interval int32) error {
 	s.resetIndexes()
+	marks := s.damaged()
 	sc := newScanner(f, 0, s.size.Load(), headerChunk)
 	defer sc.free()
 	for {
+		if d, ok := marks.at(sc.pos); ok {
+			sc.pos = d.End
+			continue
+		}
 		b, size, err := sc.header()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", f.Name(), err)
+			return fmt.Errorf("%s: %w", f.Name(), s.bad(sc, err))
 		}
 		s.note(b, sc.pos, interval)
 		sc.skip(size)
 	}
 	s.closeTimes()
-	return s.flushIndexes(false)
+	return nil
 }
 
 // resetIndexes empties offset and time index.
@@ -329,13 +344,21 @@ func (s *segment) locate(f vfs.File, offset, size int64, interval int32) (at loc
 	}
 	sc := newScanner(f, int64(from.pos), size, headerChunk)
 	defer sc.free()
+	marks := s.damaged()
 	for {
+		if d, ok := marks.at(sc.pos); ok {
+			if offset < d.Next {
+				return at, false, d
+			}
+			sc.pos = d.End
+			continue
+		}
 		b, n, err := sc.header()
 		if err == io.EOF {
 			return at, false, nil
 		}
 		if err != nil {
-			return at, false, fmt.Errorf("%s: %w", f.Name(), err)
+			return at, false, fmt.Errorf("%s: %w", f.Name(), s.bad(sc, err))
 		}
 		if b.LastOffset() >= offset {
 			return located{pos: sc.pos, size: n, base: b.BaseOffset()}, true, nil

@@ -14,6 +14,7 @@ import (
 // file open until Release. It is not safe for concurrent use.
 type Slice struct {
 	h     *handle // nil: empty
+	seg   *segment
 	pos   int64
 	size  int
 	first int64

@@ -89,13 +89,18 @@ func (s *segment) findTimestamp(ts, start, limit int64) (t TimestampOffset, foun
 	}
 	sc := newScanner(h.f, from, s.size.Load(), headerChunk)
 	defer sc.free()
+	marks := s.damaged()
 	for {
+		if d, ok := marks.at(sc.pos); ok {
+			sc.pos = d.End
+			continue
+		}
 		b, size, err := sc.header()
 		if err == io.EOF {
 			return t, false, nil
 		}
 		if err != nil {
-			return t, false, err
+			return t, false, s.bad(sc, err)
 		}
 		if b.BaseOffset() >= limit {
 			return t, false, nil
@@ -103,10 +108,10 @@ func (s *segment) findTimestamp(ts, start, limit int64) (t TimestampOffset, foun
 		if b.MaxTimestamp() >= ts && b.LastOffset() >= start {
 			whole, err := sc.batch()
 			if err != nil {
-				return t, false, err
+				return t, false, s.bad(sc, err)
 			}
 			if t, found, err = firstRecordAt(whole, ts, start, limit); found || err != nil {
-				return t, found, err
+				return t, found, s.bad(sc, err)
 			}
 		}
 		sc.skip(size)

@@ -1,0 +1,306 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+)
+
+// Damage is a run of bytes of a segment's log file in which no batch is intact.
+type Damage struct {
+	Segment  int64 // base offset of the segment
+	Position int64 // bytes [Position, End) of its log file
+	End      int64
+	First    int64 // offsets [First, Next) are lost; First may be lower than needed
+	Next     int64
+	Err      error // what is wrong with the first of the bytes
+}
+
+// Error says where the damage is.
+func (d *Damage) Error() string {
+	return fmt.Sprintf("segment %d, position %d to %d: offsets %d to %d are damaged: %v", d.Segment, d.Position, d.End, d.First, d.Next-1, d.Err)
+}
+
+// Unwrap makes every damage an ErrCorruptBatch.
+func (d *Damage) Unwrap() error { return ErrCorruptBatch }
+
+// damages are those of one segment, ascending and apart from each other. A list
+// never changes.
+type damages []Damage
+
+// maxDamages bounds the marks of a segment; beyond it the last one grows.
+const maxDamages = 1024
+
+// at finds the damage that holds position pos.
+func (d damages) at(pos int64) (*Damage, bool) {
+	i := d.after(pos)
+	if i == len(d) || d[i].Position > pos {
+		return nil, false
+	}
+	return &d[i], true
+}
+
+// after is the place of the first damage that ends beyond pos.
+func (d damages) after(pos int64) int {
+	lo, hi := 0, len(d)
+	for lo < hi {
+		if mid := int(uint(lo+hi) >> 1); d[mid].End > pos {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
+}
+
+// clip gives how many of n bytes from pos on come before any damage.
+func (d damages) clip(pos, n int64) int64 {
+	if i := d.after(pos); i < len(d) {
+		return max(0, min(n, d[i].Position-pos))
+	}
+	return n
+}
+
+// lost tells whether offset is among the offsets of a damage.
+func (d damages) lost(offset int64) bool {
+	for i := range d {
+		if d[i].First <= offset && offset < d[i].Next {
+			return true
+		}
+	}
+	return false
+}
+
+// with adds a damage, joining those that it touches.
+func (d damages) with(x Damage) damages {
+	out := make(damages, 0, len(d)+1)
+	i := 0
+	for ; i < len(d) && d[i].End < x.Position; i++ {
+		out = append(out, d[i])
+	}
+	for ; i < len(d) && d[i].Position <= x.End; i++ {
+		if d[i].Position <= x.Position {
+			x.Err = d[i].Err
+		}
+		x.Position, x.End = min(x.Position, d[i].Position), max(x.End, d[i].End)
+		x.First, x.Next = min(x.First, d[i].First), max(x.Next, d[i].Next)
+	}
+	out = append(append(out, x), d[i:]...)
+	if len(out) > maxDamages {
+		last := out[len(out)-1]
+		out = out[:maxDamages]
+		end := &out[maxDamages-1]
+		end.End, end.Next = last.End, last.Next
+	}
+	return out
+}
+
+// cut keeps what lies below size bytes.
+func (d damages) cut(size int64) damages {
+	return slices.DeleteFunc(slices.Clone(d), func(x Damage) bool { return x.End > size })
+}
+
+// damaged are the marks of a segment, nil as long as there is none.
+func (s *segment) damaged() damages {
+	if p := s.damage.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+func (s *segment) setDamage(d damages) {
+	if len(d) == 0 {
+		s.damage.Store(nil)
+		return
+	}
+	s.damage.Store(&d)
+}
+
+// badPlace is an error about bytes of a segment that were met on the way to
+// something else; whoever meets it has them examined.
+type badPlace struct {
+	s   *segment
+	pos int64 // a batch should begin here
+	err error
+}
+
+func (b *badPlace) Error() string {
+	return fmt.Sprintf("segment %d, position %d: %v", b.s.base, b.pos, b.err)
+}
+func (b *badPlace) Unwrap() error { return b.err }
+
+// bad wraps an error of a scanner if it is about the bytes at its position.
+func (s *segment) bad(sc *scanner, err error) error {
+	if !badBytes(err) {
+		return err
+	}
+	return &badPlace{s, sc.pos, err}
+}
+
+// Who found damage, as the metric says it.
+const (
+	foundByScrub   = "scrub"
+	foundByRead    = "read"    // fetch, look-up by time, conversion, compaction
+	foundByOpening = "opening" // was marked when the log was open before
+	// foundByRecovery is what an unordered stop left at the end of a log. It is
+	// cut off, so that there is nothing to mark.
+	foundByRecovery = "recovery"
+)
+
+// examine has the bytes looked at that an error is about, and marks them if
+// they are bad. It gives the error to return.
+func (l *Log) examine(err error) error {
+	var bad *badPlace
+	if !errors.As(err, &bad) {
+		return err
+	}
+	from := bad.pos
+	if bad.s.loaded.Load() {
+		from = bad.s.boundaryBefore(from)
+	}
+	if d := l.checkRange(bad.s, from, bad.pos+1, foundByRead); d != nil {
+		return d
+	}
+	return err
+}
+
+// checkRange checks the batches of a segment that begin in [from, to), where
+// from is the beginning of a batch, and marks what is bad. It gives the first damage.
+func (l *Log) checkRange(s *segment, from, to int64, finder string) *Damage {
+	c, err := l.check(s, finder)
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	c.pos, c.expected, c.sure = from, s.base, from == 0
+	for c.pos < min(to, c.end) {
+		if _, err := c.batch(); err != nil {
+			return nil // nothing is known
+		}
+	}
+	if len(c.found) == 0 {
+		return nil
+	}
+	return &c.found[0]
+}
+
+// mark adds a damage to a segment unless the segment has changed since cuts was
+// read.
+func (l *Log) mark(s *segment, cuts int64, d Damage, finder string) error {
+	l.mu.Lock()
+	if err := l.unchanged(s, cuts); err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	known, ok := s.damaged().at(d.Position)
+	news := !ok || known.End < d.End
+	if news {
+		s.setDamage(s.damaged().with(d))
+	}
+	l.mu.Unlock()
+	if !news {
+		return nil
+	}
+	l.logger.Error("damaged records", "partition", l.tp, "dir", l.Dir(), "segment", d.Segment, "position", d.Position, "bytes", d.End-d.Position,
+		"first", d.First, "last", d.Next-1, "found by", finder, "err", d.Err)
+	if l.hooks.damaged != nil {
+		l.hooks.damaged(l, finder)
+	}
+	return nil
+}
+
+// unchanged tells whether a segment is part of the log and was not cut since
+// cuts was read. The caller holds mu.
+func (l *Log) unchanged(s *segment, cuts int64) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if l.cuts.Load() != cuts || s.replaced.Load() || !slices.Contains(*l.segments.Load(), s) {
+		return fmt.Errorf("%w: %v", ErrSegmentsChanged, l.tp)
+	}
+	return nil
+}
+
+// Damage lists what of the log is known to be damaged, by position.
+func (l *Log) Damage() []Damage {
+	var out []Damage
+	for _, s := range *l.segments.Load() {
+		out = append(out, s.damaged()...)
+	}
+	return out
+}
+
+// recheck looks again at a place that was damaged when the log was open before.
+func (l *Log) recheck(base, pos int64) {
+	list := *l.segments.Load()
+	s := list[floorSegment(list, base)]
+	if s.base != base || pos >= s.size.Load() {
+		return
+	}
+	_ = s.load(l.cfg.Load().IndexIntervalBytes) // without indexes the check begins at the start
+	l.checkRange(s, s.boundaryBefore(pos), pos+1, foundByOpening)
+}
+
+// boundaryBefore gives the beginning of a batch below pos, or 0: from there on a
+// check knows what offsets to expect at pos.
+func (s *segment) boundaryBefore(pos int64) int64 {
+	from := int64(0)
+	if v := s.offsets.view.Load(); v != nil && s.loaded.Load() {
+		for _, e := range v.entries[:v.count.Load()] {
+			if int64(e.pos) < pos {
+				from = int64(e.pos)
+			}
+		}
+	}
+	return from
+}
+
+// Suspect has the bytes of a slice checked that did not convert.
+func (s *Slice) Suspect() {
+	if s.size == 0 || s.seg == nil {
+		return
+	}
+	if l := s.seg.dir.log; l != nil {
+		l.checkRange(s.seg, s.pos, s.pos+int64(s.size), foundByRead)
+	}
+}
+
+// unknownEnd is the bound of offsets in a segment that is the last.
+const unknownEnd = math.MaxInt64
+
+// damagedBytes sums up the damage of a log without building a list.
+func (l *Log) damagedBytes() (ranges int, bytes int64) {
+	for _, s := range *l.segments.Load() {
+		for _, d := range s.damaged() {
+			ranges++
+			bytes += d.End - d.Position
+		}
+	}
+	return ranges, bytes
+}
+
+// damageCount counts damage by who found it.
+type damageCount struct {
+	mu sync.Mutex
+	n  map[string]int64
+}
+
+func (c *damageCount) count(finder string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = map[string]int64{}
+	}
+	c.n[finder]++
+}
+
+func (c *damageCount) all() map[string]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := map[string]int64{foundByScrub: 0, foundByRead: 0, foundByOpening: 0, foundByRecovery: 0}
+	maps.Copy(out, c.n)
+	return out
+}
