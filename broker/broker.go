@@ -13,6 +13,7 @@ import (
 	"github.com/leatstream/leat/broker/auth"
 	"github.com/leatstream/leat/broker/commitlog"
 	"github.com/leatstream/leat/broker/commitlog/clean"
+	"github.com/leatstream/leat/broker/commitlog/scrub"
 	"github.com/leatstream/leat/broker/controller"
 	"github.com/leatstream/leat/broker/coordination"
 	"github.com/leatstream/leat/broker/coordination/embedded"
@@ -245,7 +246,23 @@ func (b *Broker) startReplicas(l *life) error {
 	b.configs.OnTopicChange(b.topicConfigChanged)
 	l.run("replicas", b.replicas.Run)
 	l.run("log upkeep", b.logs.Run)
+	if err := b.startScrubber(l); err != nil {
+		return err
+	}
 	return b.startCleaner(l)
+}
+
+// startScrubber looks for damage in what is stored.
+func (b *Broker) startScrubber(l *life) error {
+	scrubber, err := scrub.New(scrub.Config{
+		Settings: func() scrub.Settings { return scrubSettings(b.configs.Broker()) },
+		Logs:     b.logs.Logs,
+	}, b.part("scrubber"), b.reg)
+	if err != nil {
+		return fmt.Errorf("scrubber: %w", err)
+	}
+	l.run("scrubber", scrubber.Run)
+	return nil
 }
 
 // startCleaner compacts the topics that are configured so.

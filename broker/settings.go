@@ -3,6 +3,7 @@ package broker
 import (
 	"github.com/leatstream/leat/broker/commitlog"
 	"github.com/leatstream/leat/broker/commitlog/clean"
+	"github.com/leatstream/leat/broker/commitlog/scrub"
 	"github.com/leatstream/leat/broker/coordinator/group"
 	"github.com/leatstream/leat/broker/metadata"
 	"github.com/leatstream/leat/broker/record"
@@ -59,6 +60,12 @@ func cleanerSettings(c *metadata.BrokerConfig) clean.Settings {
 		IOMaxBytesPerSecond: c.LogCleanerIOBytesPerSecond,
 		Backoff:             c.LogCleanerBackoff,
 	}
+}
+
+// scrubSettings is the part of the broker's configuration that scrubbing
+// follows; it may change at run time.
+func scrubSettings(c *metadata.BrokerConfig) scrub.Settings {
+	return scrub.Settings{BytesPerSecond: c.LogScrubBytesPerSecond, Period: c.LogScrubPeriod}
 }
 
 // topicConfig is the part of a topic's configuration that its replicas follow.

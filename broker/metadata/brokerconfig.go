@@ -44,6 +44,8 @@ type BrokerConfig struct {
 
 	LogRetentionCheckInterval     time.Duration
 	LogReserveBytes               int64
+	LogScrubBytesPerSecond        int64
+	LogScrubPeriod                time.Duration
 	LogCleanerEnable              bool
 	LogCleanerThreads             int
 	LogCleanerDedupeBuffer        int64   // bytes, of all threads together
@@ -176,6 +178,8 @@ func (c *Configs) fillLog(b *BrokerConfig) {
 	b.LogDirs = splitList(dirs)
 	b.LogRetentionCheckInterval = c.ms("log.retention.check.interval.ms")
 	b.LogReserveBytes = c.long("log.reserve.bytes")
+	b.LogScrubBytesPerSecond = c.long("log.scrub.bytes.per.second")
+	b.LogScrubPeriod = c.ms("log.scrub.period.ms")
 	b.LogCleanerEnable = c.flag("log.cleaner.enable")
 	b.LogCleanerThreads = int(c.i32("log.cleaner.threads"))
 	b.LogCleanerDedupeBuffer = c.long("log.cleaner.dedupe.buffer.size")

@@ -53,6 +53,8 @@ func logKeys() []Key {
 		readOnly("log.roll.jitter.hours", Int, "0", atLeast(0), High, "Hours of random spread taken off the time to the next segment."),
 		clusterWide("log.roll.jitter.ms", Long, null, nil, High, "Milliseconds of random spread taken off the time to the next segment."),
 		clusterWide("log.roll.ms", Long, null, nil, High, "Milliseconds after which a new segment begins even if it is not full."),
+		clusterWide("log.scrub.bytes.per.second", Long, "10485760", atLeast(0), Medium, "Most bytes per second of closed segments that are read again in search of damage; 0 reads none."),
+		clusterWide("log.scrub.period.ms", Long, "604800000", atLeast(1), Medium, "Time in which each closed segment is read once in search of damage."),
 		clusterWide("log.segment.bytes", Int, "1073741824", atLeast(14), High, "Size at which a segment is closed and a new one begins."),
 		clusterWide("log.segment.delete.delay.ms", Long, "60000", atLeast(0), High, "Time that the files of a deleted segment stay on disk."),
 		clusterWide("message.max.bytes", Int, "1048588", atLeast(0), High, "Size of the largest record batch that is taken, as it is stored."),

@@ -50,6 +50,7 @@ func brokerRules() []Rule {
 		{"broker/peer", []string{"broker/wire", "broker/record"}, []string{kmsg, prom}},
 
 		{"broker/commitlog/clean", []string{"broker/commitlog", "broker/record", "broker/vfs"}, []string{prom}},
+		{"broker/commitlog/scrub", []string{"broker/commitlog", "broker/record", "broker/vfs"}, []string{prom}},
 		{"broker/replica", []string{"broker/commitlog", "broker/record", "broker/vfs", "broker/metadata", "broker/peer"}, []string{kmsg, prom}},
 		{"broker/coordinator", []string{"broker/commitlog", "broker/record", "broker/replica", "broker/metadata"}, []string{kmsg, prom}},
 
