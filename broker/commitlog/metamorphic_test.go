@@ -343,7 +343,26 @@ func (w *world) check(l *Log, m model) {
 	}
 	w.checkContents(l, m, m)
 	w.checkIndexes(l)
+	w.checkSound(l)
 	w.checkProducers(l, m)
+}
+
+// checkSound has the sealed segments checked as the scrubber does: nothing that
+// is in order may be taken for damaged.
+func (w *world) checkSound(l *Log) {
+	w.t.Helper()
+	for _, s := range l.SealedSegments() {
+		c, err := l.CheckSegment(s.BaseOffset)
+		if err != nil {
+			w.failf("check of segment %d: %v", s.BaseOffset, err)
+			return
+		}
+		_, problems, done, err := c.Step(math.MaxInt64)
+		if err != nil || !done || len(problems) > 0 || len(l.Damage()) > 0 {
+			w.failf("check of segment %d: %v, %v, %v, %v", s.BaseOffset, done, err, problems, l.Damage())
+		}
+		c.Close()
+	}
 }
 
 // checkCrash compares a log opened after a crash during an operation.

@@ -158,8 +158,24 @@ func (b *bed) cleanAt(at time.Time) int {
 
 func check(t testing.TB, l *commitlog.Log, want string) {
 	t.Helper()
+	sound(t, l)
 	if got := contents(t, l); got != want {
 		t.Errorf("log holds\n%s\nwant\n%s", got, want)
+	}
+}
+
+// sound has the sealed segments checked as the scrubber does.
+func sound(t testing.TB, l *commitlog.Log) {
+	t.Helper()
+	for _, s := range l.SealedSegments() {
+		c, err := l.CheckSegment(s.BaseOffset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, problems, _, err := c.Step(1 << 40); err != nil || len(problems) > 0 || len(l.Damage()) > 0 {
+			t.Errorf("segment %d: %v, %v, %v", s.BaseOffset, err, problems, l.Damage())
+		}
+		c.Close()
 	}
 }
 
