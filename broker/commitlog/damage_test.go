@@ -265,6 +265,36 @@ func TestReadMarksDamage(t *testing.T) {
 	}
 }
 
+// A reader that cannot make sense of the bytes it was given has them checked.
+func TestSuspectBytesAreMarked(t *testing.T) {
+	mem := rotten(t)
+	flip(t, mem, rotDir+fileName(0, logSuffix), 100, 3) // among the records
+	m, l := openTest(t, mem, rotConfig())
+	for range 2 {
+		s, err := l.Read(1, 1000, true, l.EndOffset())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Suspect() // intact
+		s.Release()
+	}
+	s, err := l.Read(0, 1000, true, l.EndOffset())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Suspect()
+	s.Release()
+	if d := l.Damage(); len(d) != 1 || d[0].Position != 0 || d[0].Next != 1 {
+		t.Errorf("marked: %+v", d)
+	}
+	if got := readEverything(t, l); got != 1 {
+		t.Errorf("%d offsets are refused", got)
+	}
+	if err := m.Close(-1); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Marks go with what they mark, and those of bytes that are read well again.
 func TestMarksGo(t *testing.T) {
 	for _, c := range []struct {

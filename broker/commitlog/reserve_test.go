@@ -50,7 +50,7 @@ func fillVolume(t *testing.T, l *Log, size int) int64 {
 }
 
 // upkeep does what the directory's worker would do now.
-func upkeep(m *Manager) {
+func spaceUpkeep(m *Manager) {
 	for _, d := range m.dirs {
 		d.work.space.Store(true)
 		d.step(testNow)
@@ -78,15 +78,15 @@ func TestFullVolumeRecovers(t *testing.T) {
 	} else {
 		s.Release()
 	}
-	upkeep(m)
+	spaceUpkeep(m)
 	if !l.ShortOfSpace() {
 		t.Error("records are taken although nothing was deleted")
 	}
 	if err := l.AdvanceStart(end); err != nil {
 		t.Fatalf("DeleteRecords: %v", err)
 	}
-	upkeep(m) // deletes segments
-	upkeep(m) // finds the space
+	spaceUpkeep(m) // deletes segments
+	spaceUpkeep(m) // finds the space
 	if l.ShortOfSpace() {
 		t.Fatalf("no records are taken with %d bytes free", freeBytes(t, mem))
 	}
@@ -131,8 +131,8 @@ func TestStartOnFullVolume(t *testing.T) {
 				if err := l.AdvanceStart(35); err != nil {
 					t.Fatalf("DeleteRecords: %v", err)
 				}
-				upkeep(m)
-				upkeep(m)
+				spaceUpkeep(m)
+				spaceUpkeep(m)
 				mustAppend(t, l, plain(t, "again"), OriginClient)
 				if err := m.Close(-1); err != nil {
 					t.Fatal(err)
@@ -175,13 +175,13 @@ func TestNoSpaceAtEveryWrite(t *testing.T) {
 			case !errors.Is(err, ErrNoSpace):
 				t.Fatalf("write %d: %v", skip, err)
 			default:
-				upkeep(m) // there is space in truth, as the worker finds out
+				spaceUpkeep(m) // there is space in truth, as the worker finds out
 			}
 			if i == 8 {
 				if err := l.AdvanceStart(5); err != nil {
 					t.Fatalf("write %d: DeleteRecords: %v", skip, err)
 				}
-				upkeep(m)
+				spaceUpkeep(m)
 			}
 		}
 		if err := l.health.err(); err != nil {
