@@ -89,7 +89,7 @@ func (d *logDir) open(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if d.lock, err = fsys.Lock(filepath.Join(d.path, ".lock")); err != nil {
+	if d.lock, err = fsys.Lock(filepath.Join(d.path, LockFile)); err != nil {
 		return err
 	}
 	d.health.space = newSpace(fsys, d.path, d.m.cfg.ReserveBytes, d.m.logger, d.makeRoom)

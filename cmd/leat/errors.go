@@ -99,13 +99,13 @@ func (a *App) classify(err error) (code int, next string) {
 		{exitNotFound, "leat group list -b " + a.bootstrap, []error{kerr.GroupIDNotFound}},
 		{exitNotFound, "", []error{admin.ErrNotFound, fs.ErrNotExist}},
 		{exitConflict, "leat topic list -b " + a.bootstrap, []error{kerr.TopicAlreadyExists}},
-		{exitConflict, "", []error{kerr.NonEmptyGroup, fs.ErrExist, syscall.EADDRINUSE}},
+		{exitConflict, "", []error{broker.ErrImportConflict, kerr.NonEmptyGroup, fs.ErrExist, syscall.EADDRINUSE}},
 		{exitUnauthorised, "", []error{
 			kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed,
 			kerr.TransactionalIDAuthorizationFailed, kerr.SaslAuthenticationFailed, fs.ErrPermission,
 		}},
 		{exitUnreachable, "leat server start --data-dir ./leat-data", []error{syscall.ECONNREFUSED}},
-		{exitUnreachable, "", []error{context.DeadlineExceeded, os.ErrDeadlineExceeded, kerr.RequestTimedOut}},
+		{exitUnreachable, "", []error{broker.ErrImportSource, context.DeadlineExceeded, os.ErrDeadlineExceeded, kerr.RequestTimedOut}},
 	} {
 		for _, target := range c.targets {
 			if errors.Is(err, target) {

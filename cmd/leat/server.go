@@ -42,7 +42,7 @@ type serverFlags struct {
 
 func newServerCmd(a *App) *cobra.Command {
 	cmd := &cobra.Command{Use: "server", Short: "Run a broker"}
-	cmd.AddCommand(newServerStartCmd(a))
+	cmd.AddCommand(newServerStartCmd(a), newServerImportCmd(a))
 	return cmd
 }
 

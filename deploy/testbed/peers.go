@@ -42,29 +42,27 @@ func ZooKeeper(t testing.TB) string {
 func Kafka(t testing.TB, version string, properties ...string) string {
 	t.Helper()
 	Require(t, "kafka-"+version)
-	zookeeper := ""
+	zooKeeper := ""
 	if version != "4.3" {
-		zookeeper = ZooKeeper(t)
+		zooKeeper = ZooKeeper(t)
 	}
 	port := FreePort(t)
-	KafkaIn(t, version, zookeeper, t.TempDir(), port, properties...)
+	KafkaBroker(t, version, zooKeeper, t.TempDir(), port, properties...)
 	return "127.0.0.1:" + strconv.Itoa(port)
 }
 
-// KafkaIn starts an Apache Kafka broker on a folder, whose logs are in its
-// folder data, and waits until it answers; zookeeper is the address of its
-// ZooKeeper.
-func KafkaIn(t testing.TB, version, zookeeper, dir string, port int, properties ...string) *Process {
+// KafkaBroker starts an Apache Kafka broker on a folder and a port, on the
+// ZooKeeper given unless version is 4.3, and waits until it answers.
+func KafkaBroker(t testing.TB, version, zooKeeper, dir string, port int, properties ...string) *Process {
 	t.Helper()
 	Require(t, "kafka-"+version)
 	var env []string
-	if zookeeper != "" {
-		env = append(env, "ZOOKEEPER="+zookeeper)
+	if version != "4.3" {
+		env = append(env, "ZOOKEEPER="+zooKeeper)
 	}
 	args := append([]string{"kafka", version, dir, strconv.Itoa(port), "0"}, properties...)
 	p := Start(t, env, script("run"), args...)
-	addr := "127.0.0.1:" + strconv.Itoa(port)
-	p.Until(t, "Kafka answers", func() bool { return Answers(addr) })
+	p.Until(t, "Kafka answers", func() bool { return Answers("127.0.0.1:" + strconv.Itoa(port)) })
 	return p
 }
 

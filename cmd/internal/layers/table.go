@@ -45,6 +45,7 @@ func brokerRules() []Rule {
 		{"broker/coordination", []string{"broker/record"}, nil},
 		{"broker/coordination/embedded", []string{"broker/coordination", "broker/vfs"}, []string{prom}},
 		{"broker/coordination/zookeeper", []string{"broker/coordination"}, []string{prom, "github.com/go-zookeeper/zk"}},
+		{"broker/coordination/transfer", []string{"broker/coordination"}, nil},
 		{"broker/metadata", []string{"broker/coordination", "broker/record"}, []string{kmsg}},
 		{"broker/server", []string{"broker/wire"}, []string{prom}},
 		{"broker/peer", []string{"broker/wire", "broker/record"}, []string{kmsg, prom}},
