@@ -34,7 +34,13 @@ type offsets map[record.TopicPartition]int64
 //	0
 //	<number of lines that follow>
 //	<line> …
+//
+// An empty file is an empty checkpoint: Kafka makes the files when it opens a
+// directory, and fills them minutes later.
 func splitCheckpoint(data []byte) ([]string, error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
 	lines := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
 	if len(lines) < 2 || strings.TrimSpace(lines[0]) != "0" {
 		return nil, fmt.Errorf("%w: checkpoint version %.20q", ErrCorruptFile, lines[0])

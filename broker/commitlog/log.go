@@ -405,13 +405,16 @@ func (l *Log) Close() error {
 	var err error
 	if l.usable() == nil {
 		l.mu.Lock()
+		s := l.active()
+		if s.size.Load() == 0 {
+			err = s.makeIndexes()
+		}
 		if l.empty() {
 			l.mu.Unlock()
-			return l.release()
+			return errors.Join(err, l.release())
 		}
-		s := l.active()
 		s.closeTimes()
-		err = s.flushIndexes(true)
+		err = errors.Join(err, s.flushIndexes(true))
 		if h, aerr := s.acquire(); aerr == nil && s.allocated > s.size.Load() {
 			_ = h.f.Truncate(s.size.Load())
 			h.release()

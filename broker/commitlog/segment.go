@@ -298,11 +298,27 @@ func (s *segment) closeTimes() {
 }
 
 // flushIndexes brings both index files up to date. A segment without records
-// gets none: they would be most of the cost of a new partition.
+// gets none before its log is closed: they would be most of the cost of a new
+// partition.
 func (s *segment) flushIndexes(sync bool) error {
 	create := s.size.Load() > 0
 	err := s.offsets.flush(s.dir.fs, s.path(indexSuffix), sync, create)
 	return errors.Join(err, s.times.flush(s.dir.fs, s.path(timeSuffix), sync, create))
+}
+
+// makeIndexes makes the index files of a segment without records. A broker that
+// opens the folder after a clean stop expects them.
+func (s *segment) makeIndexes() error {
+	for _, suffix := range []string{indexSuffix, timeSuffix} {
+		f, err := s.dir.fs.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE, 0o644)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil && !noSpace(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // full tells whether an index has reached segment.index.bytes; the time index

@@ -2,6 +2,8 @@ package testbed
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Kcat runs kcat to its end and returns its standard output.
@@ -33,8 +36,26 @@ func ZooKeeper(t testing.TB) string {
 	port := FreePort(t)
 	addr := "127.0.0.1:" + strconv.Itoa(port)
 	p := Start(t, nil, script("run"), "zookeeper", t.TempDir(), strconv.Itoa(port))
-	p.Until(t, "ZooKeeper answers", func() bool { return Answers(addr) })
+	p.Until(t, "ZooKeeper answers", func() bool { return strings.Contains(askZooKeeper(addr), "Mode:") })
 	return addr
+}
+
+// askZooKeeper sends the command that prints a server's state. It has none while
+// it starts, though it listens already.
+func askZooKeeper(addr string) string {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return ""
+	}
+	if _, err := io.WriteString(c, "srvr"); err != nil {
+		return ""
+	}
+	answer, _ := io.ReadAll(c) // what came before an error says enough
+	return string(answer)
 }
 
 // Kafka starts an Apache Kafka broker, 3.9 on a ZooKeeper of its own or 4.3
@@ -42,27 +63,29 @@ func ZooKeeper(t testing.TB) string {
 func Kafka(t testing.TB, version string, properties ...string) string {
 	t.Helper()
 	Require(t, "kafka-"+version)
-	zooKeeper := ""
+	zookeeper := ""
 	if version != "4.3" {
-		zooKeeper = ZooKeeper(t)
+		zookeeper = ZooKeeper(t)
 	}
 	port := FreePort(t)
-	KafkaBroker(t, version, zooKeeper, t.TempDir(), port, properties...)
+	KafkaIn(t, version, zookeeper, t.TempDir(), port, properties...)
 	return "127.0.0.1:" + strconv.Itoa(port)
 }
 
-// KafkaBroker starts an Apache Kafka broker on a folder and a port, on the
-// ZooKeeper given unless version is 4.3, and waits until it answers.
-func KafkaBroker(t testing.TB, version, zooKeeper, dir string, port int, properties ...string) *Process {
+// KafkaIn starts an Apache Kafka broker on a folder, whose logs are in its
+// folder data, and waits until it answers; zookeeper is the address of its
+// ZooKeeper.
+func KafkaIn(t testing.TB, version, zookeeper, dir string, port int, properties ...string) *Process {
 	t.Helper()
 	Require(t, "kafka-"+version)
 	var env []string
-	if version != "4.3" {
-		env = append(env, "ZOOKEEPER="+zooKeeper)
+	if zookeeper != "" {
+		env = append(env, "ZOOKEEPER="+zookeeper)
 	}
 	args := append([]string{"kafka", version, dir, strconv.Itoa(port), "0"}, properties...)
 	p := Start(t, env, script("run"), args...)
-	p.Until(t, "Kafka answers", func() bool { return Answers("127.0.0.1:" + strconv.Itoa(port)) })
+	addr := "127.0.0.1:" + strconv.Itoa(port)
+	p.Until(t, "Kafka answers", func() bool { return Answers(addr) })
 	return p
 }
 
