@@ -296,11 +296,12 @@ func transact(t *testing.T, addr string) {
 }
 
 // appendTransactions writes the same kind of transactions straight into the
-// files of a broker that is not running.
+// files of a broker that is not running: 16 are committed, 9 aborted, one stays
+// open.
 func appendTransactions(t *testing.T, logDir string) {
 	t.Helper()
 	defaults := commitlog.DefaultConfig()
-	defaults.SegmentBytes = 2048
+	defaults.SegmentBytes, defaults.IndexIntervalBytes = 2048, 256
 	meta, _, err := commitlog.ReadMetaProperties(vfs.OS{}, logDir)
 	if err != nil {
 		t.Fatal(err)
@@ -308,10 +309,7 @@ func appendTransactions(t *testing.T, logDir string) {
 	m := must(commitlog.OpenManager(t.Context(), commitlog.ManagerConfig{
 		Dirs: []string{logDir}, BrokerID: meta.BrokerID, ClusterID: meta.ClusterID, Defaults: defaults,
 	}, nil, nil))(t)
-	l, found := m.Log(record.TopicPartition{Topic: "accounts"})
-	if !found {
-		t.Fatal("no log for accounts")
-	}
+	l := must(m.GetOrCreate(record.TopicPartition{Topic: "accounts"}, [16]byte{1}, defaults))(t)
 	w := transactions{log: l, next: map[int64]int32{}}
 	for n := range 24 {
 		pid := int64(5000 + n%2)
