@@ -404,30 +404,50 @@ func (l *Log) takeSnapshot(offset int64) {
 func (l *Log) Close() error {
 	var err error
 	if l.usable() == nil {
-		l.mu.Lock()
-		s := l.active()
-		if s.size.Load() == 0 {
-			err = s.makeIndexes()
-		}
-		if l.empty() {
-			l.mu.Unlock()
-			return errors.Join(err, l.release())
-		}
-		s.closeTimes()
-		err = errors.Join(err, s.flushIndexes(true))
-		if h, aerr := s.acquire(); aerr == nil && s.allocated > s.size.Load() {
-			_ = h.f.Truncate(s.size.Load())
-			h.release()
-		} else if aerr == nil {
-			h.release()
-		}
-		l.producers.end = l.EndOffset()
-		l.takeSnapshot(l.EndOffset())
-		l.dirDirty = true
-		l.mu.Unlock()
-		err = errors.Join(err, l.syncAll())
+		err = l.closeInOrder()
 	}
 	return errors.Join(err, l.release())
+}
+
+func (l *Log) closeInOrder() error {
+	l.mu.Lock()
+	full := l.completeIndexes()
+	if err := l.usable(); err != nil || l.empty() {
+		l.mu.Unlock()
+		return errors.Join(full, err)
+	}
+	s := l.active()
+	if h, err := s.acquire(); err == nil {
+		if s.allocated > s.size.Load() {
+			_ = h.f.Truncate(s.size.Load())
+		}
+		h.release()
+	}
+	l.producers.end = l.EndOffset()
+	l.takeSnapshot(l.EndOffset())
+	l.dirDirty = true
+	l.mu.Unlock()
+	return errors.Join(full, l.syncAll())
+}
+
+// completeIndexes makes the index files of the active segment whole and durable.
+// An error other than of a full volume takes the directory off line. The caller
+// holds mu.
+func (l *Log) completeIndexes() error {
+	s := l.active()
+	if s.size.Load() == 0 {
+		if err := s.makeIndexes(); err != nil {
+			return l.health.failUnlessFull("make indexes", err)
+		}
+	}
+	if l.empty() {
+		return nil
+	}
+	s.closeTimes()
+	if err := s.flushIndexes(true); err != nil {
+		return l.health.failUnlessFull("close indexes", err)
+	}
+	return nil
 }
 
 // empty tells whether the log never held anything and is on disk as it is in

@@ -302,8 +302,10 @@ func (s *segment) closeTimes() {
 // partition.
 func (s *segment) flushIndexes(sync bool) error {
 	create := s.size.Load() > 0
-	err := s.offsets.flush(s.dir.fs, s.path(indexSuffix), sync, create)
-	return errors.Join(err, s.times.flush(s.dir.fs, s.path(timeSuffix), sync, create))
+	if err := s.offsets.flush(s.dir.fs, s.path(indexSuffix), sync, create); err != nil {
+		return err
+	}
+	return s.times.flush(s.dir.fs, s.path(timeSuffix), sync, create)
 }
 
 // makeIndexes makes the index files of a segment without records. A broker that
@@ -314,7 +316,7 @@ func (s *segment) makeIndexes() error {
 		if err == nil {
 			err = f.Close()
 		}
-		if err != nil && !noSpace(err) {
+		if err != nil && !noSpace(err) { // a missing index is made anew on opening
 			return err
 		}
 	}
