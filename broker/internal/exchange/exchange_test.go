@@ -309,7 +309,7 @@ func appendTransactions(t *testing.T, logDir string) {
 	m := must(commitlog.OpenManager(t.Context(), commitlog.ManagerConfig{
 		Dirs: []string{logDir}, BrokerID: meta.BrokerID, ClusterID: meta.ClusterID, Defaults: defaults,
 	}, nil, nil))(t)
-	l := must(m.GetOrCreate(record.TopicPartition{Topic: "accounts"}, [16]byte{1}, defaults))(t)
+	l := must(m.GetOrCreate(record.TopicPartition{Topic: "accounts"}, [16]byte{}, defaults))(t)
 	w := transactions{log: l, next: map[int64]int32{}}
 	for n := range 24 {
 		pid := int64(5000 + n%2)
