@@ -204,9 +204,12 @@ func (b *Broker) identify(l *life) error {
 func (b *Broker) openLogs(l *life) error {
 	retention := clean.Retention{HighWatermark: b.highWatermark}
 	c := b.settings
-	var err error
+	dirs, err := absolute(c.LogDirs)
+	if err != nil {
+		return err
+	}
 	b.logs, err = commitlog.OpenManager(l.ctx, commitlog.ManagerConfig{
-		Dirs:                 c.LogDirs,
+		Dirs:                 dirs,
 		BrokerID:             b.id,
 		ClusterID:            b.clusterID,
 		Defaults:             logConfig(b.configs.Topic("")),

@@ -94,6 +94,18 @@ func (c Config) coordinationDir(logDirs []string) (string, error) {
 	return dir, nil
 }
 
+// absolute gives log directories as clients see and name them.
+func absolute(dirs []string) ([]string, error) {
+	out := make([]string, len(dirs))
+	for i, dir := range dirs {
+		var err error
+		if out[i], err = filepath.Abs(dir); err != nil {
+			return nil, fmt.Errorf("log directory %s: %w", dir, err)
+		}
+	}
+	return out, nil
+}
+
 // within reports whether path is dir or lies below it.
 func within(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)

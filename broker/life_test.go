@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -135,4 +136,16 @@ func TestLastLogDirEndsTheBroker(t *testing.T) {
 		}
 		l.stop()
 	})
+}
+
+// Log directories are listed by their whole paths, however they were given.
+func TestLogDirsAreAbsolute(t *testing.T) {
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := absolute([]string{"/a/", "/a/../b", "c"})
+	if want := []string{"/a", "/b", filepath.Join(here, "c")}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v; want %v", got, err, want)
+	}
 }

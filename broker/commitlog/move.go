@@ -101,9 +101,10 @@ func (m *Manager) futures(d *logDir) (out []*Log) {
 	return out
 }
 
+// dirAt is the directory with just this path, as it is listed.
 func (m *Manager) dirAt(path string) *logDir {
 	for _, d := range m.dirs {
-		if filepath.Clean(d.path) == filepath.Clean(path) {
+		if d.path == path {
 			return d
 		}
 	}

@@ -42,8 +42,8 @@ func TestKafkaMovesLogs(t *testing.T) {
 			run("kafka-configs", "--describe --entity-type brokers --entity-name 0", rate+"=1 ")
 			move(" "+to, "^moving to "+to+"$", "^current "+from+" future "+to+"$")
 			run("kafka-log-dirs", "--describe --topic-list "+topic,
-				`"logDir":"`+from+`"[^]]*"partition":"`+topic+`-0","size":\d+,"offsetLag":0,"isFuture":false`,
-				`"logDir":"`+to+`"[^]]*"partition":"`+topic+`-0","size":\d+,"offsetLag":\d+,"isFuture":true`)
+				`"partition":"`+topic+`-0","size":\d+,"offsetLag":0,"isFuture":false\}\],"error":null,"logDir":"`+from+`"`,
+				`"partition":"`+topic+`-0","size":\d+,"offsetLag":\d+,"isFuture":true\}\],"error":null,"logDir":"`+to+`"`)
 			run("kafka-configs", "--alter --entity-type brokers --entity-name 0 --delete-config "+rate, "^Completed")
 			testbed.Until(t, "the log has moved", func() bool {
 				moved, err := filepath.Glob(filepath.Join(to, topic+"-0", "*.log"))

@@ -82,6 +82,8 @@ func differences() []difference {
 		{api: wire.DescribeConfigs, field: "*message.timestamp.after.max.ms*.Value", why: futureBound},
 		{api: wire.DescribeConfigs, field: "*Configs[record.validation]*", leat: "present", kafka: nothing, why: ownKey},
 		{api: wire.DescribeConfigs, row: "broker", field: "*Configs[log.record.validation]*", leat: "present", kafka: nothing, why: ownKey},
+		{api: wire.DescribeConfigs, row: "broker", field: "*Configs[log.reserve.bytes]*", leat: "present", kafka: nothing, why: ownKey},
+		{api: wire.DescribeConfigs, row: "broker", field: "*Configs[log.scrub.*]*", leat: "present", kafka: nothing, why: ownKey},
 		{api: wire.DescribeConfigs, row: "unknown topic", field: "*.ErrorMessage", leat: "text", kafka: `""`, why: "the text names the topic"},
 		{api: wire.DescribeConfigs, row: "broker", field: "*[listeners]*.Value", why: ownPlace},
 		{api: wire.DescribeConfigs, row: "broker", field: "*[log.dirs]*.Value", why: ownPlace},
