@@ -214,6 +214,7 @@ func (b *Broker) openLogs(l *life) error {
 		ClusterID:            b.clusterID,
 		Defaults:             logConfig(b.configs.Topic("")),
 		TopicConfig:          func(topic string) commitlog.Config { return logConfig(b.configs.Topic(topic)) },
+		FileLimit:            vfs.FileLimit(),
 		RecoveryThreads:      recoveryThreads(c, b.cfg.Properties),
 		CheckpointInterval:   c.LogFlushOffsetCheckpoint,
 		RetentionInterval:    c.LogRetentionCheckInterval,

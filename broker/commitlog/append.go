@@ -413,9 +413,10 @@ func (l *Log) assign(p *Prepared, leaderEpoch int32, info *AppendInfo) error {
 func (l *Log) write(p *Prepared, cfg *Config, info AppendInfo) error {
 	s := l.active()
 	pos := s.size.Load()
+	s.dirty.Store(true)
 	h, err := s.acquire()
 	if err != nil {
-		return l.health.fail("open segment", err)
+		return l.health.failUnlessFull("open segment", err)
 	}
 	defer h.release()
 	l.preallocate(s, h, cfg, pos+int64(len(p.batches)))

@@ -44,7 +44,7 @@ type logDir struct {
 
 func newLogDir(m *Manager, path string) *logDir {
 	d := &logDir{m: m, path: path, brokerEpoch: -1, logs: map[*Log]struct{}{}, written: map[string][]byte{}}
-	d.health = &dirHealth{path: path, onFail: func(dir string, err error) {
+	d.health = &dirHealth{path: path, open: m.open, onFail: func(dir string, err error) {
 		m.logger.Error("log directory is off line", "dir", dir, "err", err)
 		m.failures <- dirError{dir, err} // has room for one per directory
 	}}

@@ -14,6 +14,7 @@ type dirHealth struct {
 	space  *space // nil: nothing is held back
 	failed atomic.Pointer[dirFailure]
 	onFail func(dir string, err error) // called once
+	open   *openFiles                  // of all directories; nil: no bound
 }
 
 type dirFailure struct{ err error }
@@ -45,8 +46,12 @@ func noSpace(err error) bool {
 }
 
 // failUnlessFull answers a failed write: a full volume is an ErrNoSpace and
-// leaves the directory on line, anything else takes it off line.
+// leaves the directory on line, as do too many open files; anything else takes
+// it off line.
 func (d *dirHealth) failUnlessFull(op string, err error) error {
+	if outOfFiles(err) {
+		return fmt.Errorf("%w: %s: %w", ErrStorage, op, err)
+	}
 	if noSpace(err) {
 		d.space.release(err)
 		return fmt.Errorf("%w: %s: %w", ErrNoSpace, op, err)

@@ -31,6 +31,7 @@ type ManagerConfig struct {
 	// means Defaults.
 	TopicConfig func(topic string) Config
 
+	FileLimit            int           // files that the process may open, 0: unknown; the logs keep half of them open at most
 	RecoveryThreads      int           // per directory, default 1
 	CheckpointInterval   time.Duration // recovery points and start offsets, default 60 s
 	RetentionInterval    time.Duration // default 5 min
@@ -101,6 +102,7 @@ type Manager struct {
 	dirs     []*logDir
 	failures chan dirError // room for every directory
 	damage   damageCount
+	open     *openFiles
 
 	createMu [128]sync.Mutex // by partition: one creation or deletion of it at a time
 	mu       sync.RWMutex
@@ -129,7 +131,7 @@ func OpenManager(ctx context.Context, cfg ManagerConfig, logger *slog.Logger, re
 	m := &Manager{
 		cfg: cfg, logger: logger, logs: map[record.TopicPartition]*Log{}, moves: map[record.TopicPartition]*Move{},
 		wishes:   map[record.TopicPartition]*logDir{},
-		failures: make(chan dirError, len(cfg.Dirs)),
+		failures: make(chan dirError, len(cfg.Dirs)), open: newOpenFiles(cfg.FileLimit),
 	}
 	for _, path := range cfg.Dirs {
 		m.dirs = append(m.dirs, newLogDir(m, path))

@@ -115,6 +115,7 @@ func (w *world) open(fs *vfs.Mem) (*Manager, *Log) {
 	w.t.Helper()
 	m, err := OpenManager(w.t.Context(), ManagerConfig{
 		Dirs: []string{"/data"}, FS: fs, BrokerID: 1, ClusterID: "c", Defaults: w.cfg, ProducerIDExpiration: 1 << 62,
+		FileLimit: 2 * int(w.seed%3), // unknown, one file or two kept open
 	}, nil, nil)
 	if err != nil {
 		w.t.Fatalf("seed %d: open: %v\n%v", w.seed, err, w.trace)

@@ -10,7 +10,9 @@ import (
 // partition costs nothing in between.
 type collector struct{ m *Manager }
 
-type descs struct{ offline, full, damaged, lost, found, logs, size, start, end *prometheus.Desc }
+type descs struct {
+	offline, full, damaged, lost, found, open, logs, size, start, end *prometheus.Desc
+}
 
 func (c *collector) descs() descs {
 	labels := []string{"topic", "partition"}
@@ -20,6 +22,7 @@ func (c *collector) descs() descs {
 		damaged: prometheus.NewDesc("leat_log_damaged_bytes", "Bytes of a partition that are known to be damaged.", labels, nil),
 		lost:    prometheus.NewDesc("leat_log_damaged_ranges", "Ranges of a partition that are known to be damaged.", labels, nil),
 		found:   prometheus.NewDesc("leat_log_damage_found_total", "Damaged ranges of logs, by who found them.", []string{"found_by"}, nil),
+		open:    prometheus.NewDesc("leat_log_open_files", "Log files that are open.", nil, nil),
 		logs:    prometheus.NewDesc("kafka_log_logmanager_logcount", "Open logs by directory.", []string{"dir"}, nil),
 		size:    prometheus.NewDesc("kafka_log_log_size", "Bytes of a partition's segments.", labels, nil),
 		start:   prometheus.NewDesc("kafka_log_log_logstartoffset", "First readable offset.", labels, nil),
@@ -30,7 +33,7 @@ func (c *collector) descs() descs {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	d := c.descs()
-	for _, desc := range [...]*prometheus.Desc{d.offline, d.full, d.damaged, d.lost, d.found, d.logs, d.size, d.start, d.end} {
+	for _, desc := range [...]*prometheus.Desc{d.offline, d.full, d.damaged, d.lost, d.found, d.open, d.logs, d.size, d.start, d.end} {
 		ch <- desc
 	}
 }
@@ -45,6 +48,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d.found, prometheus.CounterValue, float64(n), finder)
 	}
 	gauge(d.offline, float64(len(c.m.dirs)-c.m.online()))
+	gauge(d.open, float64(c.m.open.count()))
 	for _, dir := range c.m.dirs {
 		list := dir.list()
 		gauge(d.logs, float64(len(list)), dir.path)

@@ -42,6 +42,7 @@ func openLog(o openOptions) (*Log, error) {
 		logger: o.logger, hooks: o.hooks, idleExpiry: o.idleExpiry,
 	}
 	l.dir.log = l
+	l.dir.open = o.health.open
 	l.Configure(o.config)
 	l.topicID.Store(&[16]byte{})
 	l.cleaned.Store(o.cleaned)
@@ -317,6 +318,7 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 		return 0, false, err
 	}
 	defer h.release()
+	s.dirty.Store(true) // what is here may never have reached the disk
 	s.resetIndexes()
 	interval := l.Config().IndexIntervalBytes
 	epochs := l.epochs.snapshot()

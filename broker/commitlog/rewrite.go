@@ -182,6 +182,7 @@ func (w *Rewrite) Commit() error {
 	for _, out := range w.outs {
 		out.offsets.seal()
 		out.times.seal()
+		l.dir.open.add(out.segment) // from here on its file may be closed and opened by name
 	}
 	w.outs = nil
 	return nil

@@ -43,7 +43,8 @@ func fileName(base int64, suffix string) string { return fmt.Sprintf("%020d%s", 
 type folder struct {
 	fs   vfs.FS
 	path atomic.Pointer[string]
-	log  *Log // nil in tests of segments
+	log  *Log       // nil in tests of segments
+	open *openFiles // bounds the open log files; nil: no bound
 }
 
 func newFolder(fsys vfs.FS, path string) *folder {
@@ -72,6 +73,11 @@ type segment struct {
 	damage   atomic.Pointer[damages] // what cannot be read, nil: nothing known
 	replaced atomic.Bool             // by Rewrite; set before the files change hands
 
+	recent  atomic.Bool // the file was used since openFiles looked
+	dirty   atomic.Bool // set before bytes are written, cleared when a sync of them begins
+	syncing atomic.Bool // such a sync is under way, or has failed
+	slot    int         // place in openFiles plus one, under its mutex; 0: none
+
 	openMu  sync.Mutex
 	closed  bool
 	loaded  atomic.Bool // indexes and maxTS are in memory
@@ -99,11 +105,12 @@ func (s *segment) path(suffix string) string { return s.dir.name(fileName(s.base
 // create makes the log file of a new, empty active segment; its index files
 // come with the first flush of indexes that finds records.
 func (s *segment) create(now int64) error {
-	f, err := s.dir.fs.OpenFile(s.path(logSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := s.openLogFile(os.O_RDWR | os.O_CREATE | os.O_TRUNC)
 	if err != nil {
 		return err
 	}
 	s.file.Store(newHandle(f))
+	s.dir.open.add(s)
 	s.resetIndexes() // stale: what an earlier segment has left there is cut
 	s.txns.set(nil)
 	s.loaded.Store(true)
@@ -114,9 +121,21 @@ func (s *segment) create(now int64) error {
 
 // acquire gives the open file with one more user.
 func (s *segment) acquire() (*handle, error) {
+	if !s.recent.Load() {
+		s.recent.Store(true)
+	}
 	if h := s.file.Load(); h != nil && h.acquire() {
 		return h, nil
 	}
+	h, err := s.reopen()
+	if err == nil {
+		s.dir.open.add(s)
+	}
+	return h, err
+}
+
+// reopen opens the file, unless somebody was faster.
+func (s *segment) reopen() (*handle, error) {
 	s.openMu.Lock()
 	defer s.openMu.Unlock()
 	if s.closed {
@@ -125,7 +144,7 @@ func (s *segment) acquire() (*handle, error) {
 	if h := s.file.Load(); h != nil && h.acquire() {
 		return h, nil
 	}
-	f, err := s.dir.fs.OpenFile(s.path(logSuffix), os.O_RDWR, 0o644)
+	f, err := s.openLogFile(os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +156,7 @@ func (s *segment) acquire() (*handle, error) {
 
 // close gives up the segment's own use of the file; slices in flight keep theirs.
 func (s *segment) close() error {
+	defer s.dir.open.remove(s)
 	s.openMu.Lock()
 	defer s.openMu.Unlock()
 	if s.closed {

@@ -86,6 +86,8 @@ func (l *Log) collectSync() syncWork {
 	}
 	w.segments = append(w.segments, list[first:]...)
 	for _, s := range w.segments {
+		s.syncing.Store(true)
+		s.dirty.Store(false)
 		if s.unsynced {
 			s.unsynced = false
 			w.sealed = append(w.sealed, s)
@@ -136,11 +138,15 @@ func (s *segment) syncLog() error {
 	if err != nil {
 		return err
 	}
-	defer h.release()
-	if err := h.f.Datasync(); err != nil {
-		return fmt.Errorf("%s: %w", h.f.Name(), err)
+	err = h.f.Datasync()
+	if err != nil {
+		err = fmt.Errorf("%s: %w", h.f.Name(), err)
+	} else {
+		s.syncing.Store(false)
 	}
-	return nil
+	_ = h.release() // all is synced, or the error is told
+	s.dir.open.synced()
+	return err
 }
 
 // syncFile makes a side file durable; one that was removed meanwhile is fine.

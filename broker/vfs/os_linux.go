@@ -20,6 +20,15 @@ func (o *osFile) Datasync() error {
 	}
 }
 
+// FileLimit is how many files the process may have open, 0 when unknown.
+func FileLimit() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return int(min(limit.Cur, 1<<30))
+}
+
 // Preallocate implements File with fallocate(2), keeping the size.
 func (o *osFile) Preallocate(offset, length int64) error {
 	for {
