@@ -368,6 +368,7 @@ func TestPerf(t *testing.T) {
 		}
 	}
 	for line, code := range map[string]int{
+		"perf latency missing": exitNotFound, "perf latency load --acks 0": exitUsage, "perf latency load --size 3 -n 1": exitUsage,
 		"perf produce missing": exitNotFound, "perf consume missing": exitNotFound,
 		"perf produce load --size 3": exitUsage, "perf produce load --raw -z gzip": exitUsage, "perf consume load --from-end": exitUsage,
 	} {
@@ -375,6 +376,7 @@ func TestPerf(t *testing.T) {
 			t.Errorf("%s: exit %d, want %d\n%s", line, r.code, code, r.errOut)
 		}
 	}
+	golden(t, "shape-perf-latency.txt", mustLeat(t, addr, "", "perf", "latency", "load", "--format", "help"))
 	golden(t, "shape-perf-produce.txt", mustLeat(t, addr, "", "perf", "produce", "load", "--format", "help"))
 }
 

@@ -16,7 +16,7 @@ import (
 
 func newPerfCmd(a *App) *cobra.Command {
 	cmd := &cobra.Command{Use: "perf", Short: "Load a cluster and measure it"}
-	cmd.AddCommand(newPerfProduceCmd(a), newPerfConsumeCmd(a))
+	cmd.AddCommand(newPerfProduceCmd(a), newPerfConsumeCmd(a), newPerfLatencyCmd(a))
 	return cmd
 }
 
@@ -181,6 +181,75 @@ func (a *App) perfConsume(ctx context.Context, f perfConsumeFlags) error {
 		}
 		report, err := reading.Raw(ctx, cl, a.progress())
 		return a.printReport(report, err)
+	})
+}
+
+type perfLatencyFlags struct {
+	load perf.Load
+	acks string
+}
+
+func newPerfLatencyCmd(a *App) *cobra.Command {
+	var f perfLatencyFlags
+	cmd := a.formatFlag(&cobra.Command{
+		Use: "latency TOPIC", Short: "Measure the time from writer to reader",
+		Long: "Write records at a steady rate, read them again, and tell how long each took to be\n" +
+			"acknowledged and to be read. Times count from the moment a record was due, so a stall\n" +
+			"is charged to everything that it delays; how late records left this process is told as\n" +
+			"well (--format wide).",
+		Example: "  leat perf latency t\n  leat perf latency t --rate 5000 --for 60s --acks 1",
+		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeTopics(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.load.Topic = args[0]
+			return a.perfLatency(cmd.Context(), f)
+		},
+	})
+	flags := cmd.Flags()
+	flags.Int64VarP(&f.load.Records, "records", "n", 0, "end after this many records")
+	flags.DurationVar(&f.load.For, "for", 0, "end after this time (default 10s unless --records is given)")
+	flags.IntVar(&f.load.Size, "size", 300, "bytes of a value")
+	flags.Float64Var(&f.load.Rate, "rate", 1000, "records a second")
+	flags.StringVar(&f.acks, "acks", "all", "all|1")
+	return cmd
+}
+
+func (a *App) perfLatency(ctx context.Context, f perfLatencyFlags) error {
+	if a.format == output.Help {
+		return output.One(a.printer(), perf.LatencyReport{})
+	}
+	if f.load.Records == 0 && f.load.For == 0 {
+		f.load.For = 10 * time.Second
+	}
+	acks, err := acksOption(f.acks)
+	if err != nil {
+		return usageError(err.Error(), "")
+	}
+	if f.acks == "0" || f.acks == "none" {
+		return usageError("a latency needs acknowledgements: --acks all or 1", "")
+	}
+	return a.withClient(ctx, append(acks, kgo.ProducerLinger(0)), func(producer *kgo.Client) error {
+		if err := a.mustExist(ctx, producer, f.load.Topic); err != nil {
+			return err
+		}
+		ends, err := kadm.NewClient(producer).ListEndOffsets(ctx, f.load.Topic)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err != nil {
+			return err
+		}
+		consumer, err := a.newClient(kgo.ConsumePartitions(ends.KOffsets()))
+		if err != nil {
+			return err
+		}
+		defer consumer.Close()
+		report, err := perf.Latency(ctx, producer, consumer, f.load, a.progress())
+		if report.Mode != "" {
+			if printErr := output.One(a.printer(), report); printErr != nil {
+				return printErr
+			}
+		}
+		return err
 	})
 }
 

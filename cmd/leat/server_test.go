@@ -138,6 +138,9 @@ func TestServerServesAndStopsOnSignals(t *testing.T) {
 	}
 	mustLeat(t, s.kafka, "", "perf", "produce", "t", "--raw", "-n", "1000")
 	mustLeat(t, s.kafka, "", "perf", "consume", "t", "--raw")
+	if out := mustLeat(t, s.kafka, "", "perf", "latency", "t", "-n", "100", "-o", "json"); !strings.Contains(out, `"received": 100,`) {
+		t.Errorf("perf latency: %s", out)
+	}
 	mustLeat(t, s.kafka, "", "topic", "delete", "t", "--yes")
 	if n := strings.Count(s.log.String(), `"key":"bogus.key"`); n != 1 {
 		t.Errorf("the unknown key is told %d times:\n%s", n, s.log)

@@ -139,6 +139,35 @@ func TestRawFramesCount(t *testing.T) {
 	}
 }
 
+func TestLatencyCountsBothWays(t *testing.T) {
+	addrs, ctx := cluster(t, 2), bounded(t)
+	// Records of another run must not count.
+	if _, err := Produce(ctx, connect(t, addrs), Load{Topic: "t", Records: 20, Size: 16, Rate: 5000}, nil); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Latency(ctx, connect(t, addrs, kgo.ProducerLinger(0)), connect(t, addrs, kgo.ConsumeTopics("t")),
+		Load{Topic: "t", Records: 300, Size: 100, Rate: 3000}, nil)
+	if err != nil || r.Sent != 300 || r.Received != 300 || r.Failed != 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if r.EndToEndP50 <= 0 || r.EndToEndMax < r.EndToEndP99 || r.AckMax < r.AckP50 || r.LateMax > r.EndToEndMax {
+		t.Fatalf("%+v", r)
+	}
+	if _, err := Latency(ctx, nil, nil, Load{Topic: "t", Records: 1, Size: 100}, nil); !errors.Is(err, ErrConfig) {
+		t.Fatalf("a latency without a rate: %v", err)
+	}
+}
+
+func TestLatencyReportsReadErrors(t *testing.T) {
+	addrs, ctx := cluster(t, 1), bounded(t)
+	consumer := connect(t, addrs, kgo.ConsumeTopics("t"))
+	consumer.Close()
+	_, err := Latency(ctx, connect(t, addrs), consumer, Load{Topic: "t", Records: 10, Size: 100, Rate: 1000}, nil)
+	if !errors.Is(err, kgo.ErrClientClosed) {
+		t.Fatalf("%v", err)
+	}
+}
+
 func TestDurationEndsALoad(t *testing.T) {
 	addrs, ctx := cluster(t, 1), bounded(t)
 	const short = 50 * time.Millisecond
