@@ -29,7 +29,7 @@ type openFiles struct {
 const (
 	// maxOpenFiles is how many log files stay open at most. To open one again
 	// takes microseconds.
-	maxOpenFiles = 10_000
+	maxOpenFiles = 2048
 	// openFilesShare is the part of the process's files that logs may keep
 	// open; connections and stores need the others.
 	openFilesShare = 2

@@ -390,6 +390,47 @@ func FuzzDecompress(f *testing.F) {
 	})
 }
 
+// FuzzUsualRecord: what the quick look at a record takes, the thorough one takes
+// with the same size; and the quick one takes records of the usual shapes.
+func FuzzUsualRecord(f *testing.F) {
+	for _, length := range []int64{0, 1, 5, 6, 7, 63, 64, 100, 8191, 8192, 1 << 20, 1<<20 + 1} {
+		for _, ts := range []int64{0, -1, 63, 64, 8192, 1 << 20, 1 << 40} {
+			for _, index := range []int64{0, 63, 64, 8191, 8192, 1 << 20} {
+				b := append(appendVarint(nil, length), 0)
+				b = appendVarint(appendVarint(b, ts), index)
+				f.Add(append(b, make([]byte, 200)...), uint32(index))
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte, index uint32) {
+		index &= 1<<31 - 1
+		size := usualRecord(b, uint(index))
+		if size == 0 {
+			return
+		}
+		if want, err := checkRecord(b, int32(index), 1); err != nil || size != want {
+			t.Fatalf("%x at %d: %d, want %d, %v", b[:min(len(b), 32)], index, size, want, err)
+		}
+	})
+}
+
+func TestUsualRecordsAreTaken(t *testing.T) {
+	for _, size := range []int{10, 100, 1000, 20_000} {
+		b := build(t, NewOptions(), 8191/8, size)
+		rest := b.Records()
+		for i := range b.Count() {
+			n := usualRecord(rest, uint(i))
+			if n == 0 {
+				t.Fatalf("record %d of %d bytes goes the long way", i, size)
+			}
+			rest = rest[n:]
+		}
+		if len(rest) != 0 {
+			t.Fatalf("%d bytes are left", len(rest))
+		}
+	}
+}
+
 func BenchmarkValidate(b *testing.B) {
 	for _, size := range []int{100, 1000} {
 		for _, mode := range []struct {

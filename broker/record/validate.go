@@ -87,24 +87,81 @@ func (b Batch) checkLengths() error {
 	rest := b.Records()
 	count := b.Count()
 	for i := range count {
-		length, n := varint(rest)
-		if n == 0 || length < 1 || int(length) > len(rest)-n {
-			return fmt.Errorf("%w: record %d of %d has an impossible length", ErrInvalidRecord, i, count)
+		size := usualRecord(rest, uint(i))
+		if size == 0 {
+			var err error
+			if size, err = checkRecord(rest, i, count); err != nil {
+				return err
+			}
 		}
-		rec := rest[n+1 : n+int(length)]
-		rest = rest[n+int(length):]
-		skip := varintLen(rec)
-		if skip == 0 {
-			return fmt.Errorf("%w: record %d of %d is cut", ErrInvalidRecord, i, count)
-		}
-		if delta, n := varint(rec[skip:]); n == 0 || delta != i {
-			return fmt.Errorf("%w: record %d of %d has offset delta %d", ErrInvalidRecord, i, count, delta)
-		}
+		rest = rest[size:]
 	}
 	if len(rest) != 0 {
 		return fmt.Errorf("%w: %d bytes after the last of %d records", ErrInvalidRecord, len(rest), count)
 	}
 	return nil
+}
+
+// usualWindow is how many bytes usualRecord looks at: three of length, one of
+// attributes, four of timestamp and two of offset delta fit.
+const usualWindow = 10
+
+// usualRecord is the size of the record at the start of b, if its numbers are as
+// short as they mostly are and the record is good; else 0, and checkRecord
+// decides. It is most of the work of checkLengths.
+func usualRecord(b []byte, index uint) int {
+	if len(b) < usualWindow {
+		return 0
+	}
+	w := (*[usualWindow]byte)(b)
+	length, at := uint(w[0]), uint(1)
+	if length >= 0x80 {
+		length, at = length&0x7f|uint(w[1])<<7, 2
+		if length >= 1<<14 {
+			length, at = length&(1<<14-1)|uint(w[2])<<14, 3
+			if length >= 1<<21 {
+				return 0
+			}
+		}
+	}
+	size := at + length>>1
+	at++ // the attributes
+	for n := 0; w[at] >= 0x80; n++ {
+		if at++; n == 3 {
+			return 0
+		}
+	}
+	at++
+	delta := uint(w[at])
+	if delta >= 0x80 {
+		at++
+		if delta = delta&0x7f | uint(w[at])<<7; delta >= 1<<14 {
+			return 0
+		}
+	}
+	if length&1 != 0 || delta != index<<1 || at >= size || size > uint(len(b)) {
+		return 0
+	}
+	return int(size)
+}
+
+// checkRecord checks the lengths of the i-th of count records at the start of b
+// and returns its size.
+func checkRecord(b []byte, i, count int32) (size int, err error) {
+	length, n := varint(b)
+	if n == 0 || length < 1 || int(length) > len(b)-n {
+		return 0, fmt.Errorf("%w: record %d of %d has an impossible length", ErrInvalidRecord, i, count)
+	}
+	size = n + int(length)
+	rec := b[n+1 : size]
+	skip := varintLen(rec)
+	if skip == 0 {
+		return 0, fmt.Errorf("%w: record %d of %d is cut", ErrInvalidRecord, i, count)
+	}
+	if delta, n := varint(rec[skip:]); n == 0 || delta != i {
+		return 0, fmt.Errorf("%w: record %d of %d has offset delta %d", ErrInvalidRecord, i, count, delta)
+	}
+	return size, nil
 }
 
 // varintLen is the size of the varint at the start of b, 0 when it is cut or
