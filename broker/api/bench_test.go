@@ -24,7 +24,7 @@ type rawClient struct {
 	buf []byte
 }
 
-func dialRaw(b *testing.B, br *brokertest.Broker) *rawClient {
+func dialRaw(b testing.TB, br *brokertest.Broker) *rawClient {
 	b.Helper()
 	c, err := net.Dial("tcp", br.Addr)
 	if err != nil {
@@ -34,14 +34,14 @@ func dialRaw(b *testing.B, br *brokertest.Broker) *rawClient {
 	return &rawClient{Conn: c, buf: make([]byte, 4<<20)}
 }
 
-func (c *rawClient) send(b *testing.B, frames []byte) {
+func (c *rawClient) send(b testing.TB, frames []byte) {
 	if _, err := c.Write(frames); err != nil {
 		b.Fatal(err)
 	}
 }
 
 // receive reads one answer; it is valid until the next.
-func (c *rawClient) receive(b *testing.B) []byte {
+func (c *rawClient) receive(b testing.TB) []byte {
 	if _, err := io.ReadFull(c.Conn, c.buf[:4]); err != nil {
 		b.Fatal(err)
 	}
@@ -74,7 +74,7 @@ var bounded = map[string]string{
 }
 
 // benchFrame is a Produce request with count records of size bytes each.
-func benchFrame(b *testing.B, acks int16, count, size int) []byte {
+func benchFrame(b testing.TB, acks int16, count, size int) []byte {
 	values := slices.Repeat([]string{strings.Repeat("x", size)}, count)
 	return brokertest.Frame(produceRequest(9, acks, "bench", 0, plain(b, values...)), 1)
 }
@@ -111,7 +111,7 @@ func BenchmarkProduce(b *testing.B) {
 }
 
 // filled is a broker whose topic "bench" holds bytes of records in one partition.
-func filled(b *testing.B, bytes int) *brokertest.Broker {
+func filled(b testing.TB, bytes int) *brokertest.Broker {
 	br := brokertest.Start(b, nil)
 	br.CreateTopic("bench", 1)
 	c, frame := dialRaw(b, br), benchFrame(b, 1, 16, 1000)
@@ -145,26 +145,32 @@ func BenchmarkFetch(b *testing.B) {
 func BenchmarkFetchWait(b *testing.B) {
 	br := brokertest.Start(b, bounded)
 	br.CreateTopic("bench", 1)
+	measure(b, 1, waitingFetch(b, br, "bench"))
+}
+
+// waitingFetch gives a function that sends a Fetch at the end of a topic, a
+// Produce, and takes both answers.
+func waitingFetch(b testing.TB, br *brokertest.Broker, topic string) func() {
 	producer, consumer := dialRaw(b, br), dialRaw(b, br)
-	batch := benchFrame(b, 1, 1, 300)
-	req := fetchRequest(12, "bench", 0, 0)
+	batch := brokertest.Frame(produceRequest(9, 1, topic, 0, plain(b, strings.Repeat("x", 300))), 1)
+	req := fetchRequest(12, topic, 0, 0)
 	req.MaxWaitMillis, req.MinBytes = 5000, 1
 	frame := brokertest.Frame(req, 1)
 	at := len(frame) - tailOfFetch(b, req)
 	offset := uint64(0)
-	measure(b, 1, func() {
+	return func() {
 		binary.BigEndian.PutUint64(frame[at:], offset)
 		consumer.send(b, frame)
 		producer.send(b, batch)
 		producer.receive(b)
 		consumer.receive(b)
 		offset++
-	})
+	}
 }
 
 // tailOfFetch is the distance of the fetch offset from the end of a request for
 // one partition.
-func tailOfFetch(b *testing.B, req *kmsg.FetchRequest) int {
+func tailOfFetch(b testing.TB, req *kmsg.FetchRequest) int {
 	p := &req.Topics[0].Partitions[0]
 	before := brokertest.Frame(req, 1)
 	p.FetchOffset++
@@ -182,39 +188,56 @@ func tailOfFetch(b *testing.B, req *kmsg.FetchRequest) int {
 // BenchmarkFetchSession is incremental requests over many partitions of which
 // none has changed.
 func BenchmarkFetchSession(b *testing.B) {
-	for _, partitions := range []int32{10, 1000} {
+	for _, partitions := range []int32{10, 1000, 10_000} {
 		b.Run(fmt.Sprint("partitions=", partitions), func(b *testing.B) {
-			br := brokertest.Start(b, nil)
-			br.CreateTopic("bench", partitions)
-			c := dialRaw(b, br)
-			req := fetchRequest(12, "bench", 0, 0)
-			req.SessionEpoch, req.MaxWaitMillis = 0, 0
-			for p := int32(1); p < partitions; p++ {
-				row := req.Topics[0].Partitions[0]
-				row.Partition = p
-				req.Topics[0].Partitions = append(req.Topics[0].Partitions, row)
-			}
-			c.send(b, brokertest.Frame(req, 1))
-			resp, err := brokertest.Decode(req, 1, c.receive(b))
-			if err != nil {
-				b.Fatal(err)
-			}
-			req.Topics, req.SessionID, req.SessionEpoch = nil, resp.(*kmsg.FetchResponse).SessionID, 1
-			frame := brokertest.Frame(req, 1)
-			req.SessionEpoch++
-			next := brokertest.Frame(req, 1)
-			epochAt := 0
-			for next[epochAt] == frame[epochAt] {
-				epochAt++
-			}
-			epochAt -= 3
+			c, frame, epochAt := openSession(b, brokertest.Start(b, nil), partitions)
 			epoch := uint32(1)
-			measure(b, 1, func() {
+			ask := func() {
 				binary.BigEndian.PutUint32(frame[epochAt:], epoch)
 				c.send(b, frame)
 				c.receive(b)
 				epoch++
-			})
+			}
+			for range warmUp {
+				ask()
+			}
+			b.ReportAllocs()
+			for b.Loop() { // once: the partitions take their time to be made
+				ask()
+			}
 		})
 	}
+}
+
+// openSession opens a fetch session over new partitions and gives the frame of
+// its next request, whose session epoch, 1, stands at epochAt.
+func openSession(b testing.TB, br *brokertest.Broker, partitions int32) (c *rawClient, frame []byte, epochAt int) {
+	const each = 1000
+	req := fetchRequest(12, "session0", 0, 0)
+	req.SessionEpoch, req.Topics = 0, nil
+	for t := int32(0); t*each < partitions; t++ {
+		name, n := fmt.Sprint("session", t), min(each, partitions-t*each)
+		br.CreateTopic(name, n)
+		rt := fetchTopic(name, 0, 0)
+		for p := int32(1); p < n; p++ {
+			row := rt.Partitions[0]
+			row.Partition = p
+			rt.Partitions = append(rt.Partitions, row)
+		}
+		req.Topics = append(req.Topics, rt)
+	}
+	c = dialRaw(b, br)
+	c.send(b, brokertest.Frame(req, 1))
+	resp, err := brokertest.Decode(req, 1, c.receive(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Topics, req.SessionID, req.SessionEpoch = nil, resp.(*kmsg.FetchResponse).SessionID, 1
+	frame = brokertest.Frame(req, 1)
+	req.SessionEpoch++
+	next := brokertest.Frame(req, 1)
+	for next[epochAt] == frame[epochAt] {
+		epochAt++
+	}
+	return c, frame, epochAt - 3
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/leatstream/leat/broker/auth"
 	"github.com/leatstream/leat/broker/metadata"
@@ -56,6 +57,8 @@ type fetchCall struct {
 	session  *fetchSession // nil without one
 	opens    bool          // a session is to be opened by the answer
 	epoch    int32         // that session must still have when it is answered
+	idle     int           // partitions of the session that are watched instead of read
+	deadline time.Time     // of the wait
 
 	items []fetchItem
 	read  replica.FetchRequest
@@ -131,6 +134,7 @@ func (c *fetchCall) release() {
 	clear(c.parts)
 	clear(c.read.Entries)
 	c.a, c.r, c.image, c.session, c.opens = nil, nil, nil, nil, false
+	c.idle, c.read.Interest = 0, nil
 	c.items, c.parts, c.cuts = c.items[:0], c.parts[:0], c.cuts[:0]
 	c.abort, c.nodes = c.abort[:0], c.nodes[:0]
 	c.read.Entries, c.read.Partitions = c.read.Entries[:0], c.read.Partitions[:0]
@@ -172,7 +176,7 @@ func (a *API) fetch(r *server.Request) {
 	}
 	c.plan()
 	c.req.Reset()
-	if len(c.read.Entries) == 0 {
+	if len(c.read.Entries) == 0 && c.idle == 0 {
 		c.finish(replica.FetchResult{})
 		return
 	}
@@ -242,7 +246,7 @@ func (c *fetchCall) begin(now time.Time) error {
 	if !ok {
 		return errSessionUnknown
 	}
-	size, err := c.advance(s)
+	size, err := c.advance(s, now)
 	if err != nil {
 		return err
 	}
@@ -265,9 +269,9 @@ func (c *fetchCall) takeWanted() {
 	})
 }
 
-// advance applies the request to its session and takes the session's
-// partitions. It returns how many there are.
-func (c *fetchCall) advance(s *fetchSession) (size int, err error) {
+// advance applies the request to its session and takes the session's partitions
+// that may have something new. It returns how many there are in all.
+func (c *fetchCall) advance(s *fetchSession, now time.Time) (size int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.epoch != c.req.SessionEpoch {
@@ -290,8 +294,13 @@ func (c *fetchCall) advance(s *fetchSession) (size int, err error) {
 	}
 	s.epoch = nextEpoch(s.epoch)
 	c.epoch = s.epoch
-	for p := s.order.next; p != &s.order; p = p.next {
+	for _, p := range s.takeDue(sessionView{image: weak.Make(c.image), isolation: c.req.Isolation}, now) {
 		c.items = append(c.items, fetchItem{key: p.key, name: c.nameOf(p.key), want: p.want, part: p})
+	}
+	c.idle = len(s.parts) - len(c.items)
+	if !s.follower {
+		c.read.Interest = &s.interest
+		c.deadline = now.Add(time.Duration(c.req.MaxWaitMillis) * time.Millisecond)
 	}
 	return len(s.parts), nil
 }
@@ -323,9 +332,14 @@ func (c *fetchCall) plan() {
 	if c.converts() { // what is sent is bounded when it is converted
 		c.read.MaxBytes, c.left = math.MaxInt32, int(min(maxBytes, maxOldAnswer))
 	}
+	c.planItems(c.items)
+}
+
+// planItems adds the partitions of items that are read.
+func (c *fetchCall) planItems(items []fetchItem) {
 	allowed := !c.follower || c.a.authorizedCluster(c.r, auth.ClusterAction)
-	for i := range c.items {
-		item := &c.items[i]
+	for i := range items {
+		item := &items[i]
 		if item.err = c.admit(item, allowed); item.err == nil {
 			e := item.entry()
 			e.MaxBytes = c.readLimit(item.name, e.MaxBytes)
@@ -363,6 +377,9 @@ func (i *fetchItem) entry() replica.FetchEntry {
 // finish takes what was read and answers.
 func (c *fetchCall) finish(res replica.FetchResult) {
 	c.read.Partitions = res.Partitions
+	if c.read.Interest != nil && c.again() {
+		return
+	}
 	next := 0
 	for i := range c.items {
 		item := &c.items[i]
@@ -382,6 +399,53 @@ func (c *fetchCall) finish(res replica.FetchResult) {
 		head.SessionID = c.open(time.Now())
 	}
 	c.send(head)
+}
+
+// again waits on when partitions have changed that were not read, and what was
+// read is not enough yet. It returns false when the answer is due.
+func (c *fetchCall) again() bool {
+	left := time.Until(c.deadline)
+	if left <= 0 || c.enough() || !c.takeChanged() {
+		return false
+	}
+	for i := range c.read.Partitions {
+		c.read.Partitions[i].Records.Release()
+	}
+	c.read.MaxWait = left
+	c.a.Replicas.Fetch(&c.read, c.fetched)
+	return true
+}
+
+// enough tells whether what was read is to be sent without waiting.
+func (c *fetchCall) enough() bool {
+	bytes := 0
+	for i := range c.read.Partitions {
+		p := &c.read.Partitions[i]
+		if p.Err != nil || p.DivergingEpoch >= 0 || p.DivergingEndOffset >= 0 {
+			return true
+		}
+		bytes += p.Records.Size()
+	}
+	return bytes >= int(c.read.MinBytes)
+}
+
+// takeChanged takes the partitions that have changed to those that are read. It
+// returns false when the session has gone on without this request.
+func (c *fetchCall) takeChanged() bool {
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epoch != c.epoch {
+		return false
+	}
+	known, taken := len(s.due), len(c.items)
+	s.takeChanged()
+	for _, p := range s.due[known:] {
+		c.items = append(c.items, fetchItem{key: p.key, name: c.nameOf(p.key), want: p.want, part: p})
+		c.idle--
+	}
+	c.planItems(c.items[taken:])
+	return true
 }
 
 // noAborted is an empty list, not null: what Kafka sends with a partition that
@@ -475,6 +539,15 @@ func (c *fetchCall) addAborted(item *fetchItem) {
 	item.answer.Aborted = c.abort[first:len(c.abort):len(c.abort)]
 }
 
+// quiet reports whether nothing can be told of a partition before it changes.
+func (i *fetchItem) quiet(size int, isolation replica.Isolation) bool {
+	end := i.answer.HighWatermark
+	if isolation == replica.ReadCommitted {
+		end = i.answer.LastStableOffset
+	}
+	return i.err == nil && i.answer.ErrorCode == 0 && size == 0 && !i.answer.Diverging.Known && end >= 0 && i.want.FetchOffset >= end
+}
+
 // endIncremental leaves out what the client knows already.
 func (c *fetchCall) endIncremental() wire.FetchResponse {
 	s := c.session
@@ -493,8 +566,29 @@ func (c *fetchCall) endIncremental() wire.FetchResponse {
 		if size > 0 {
 			s.moveBack(item.part)
 		}
+		c.rest(item, size)
 	}
+	s.settle()
 	return wire.FetchResponse{SessionID: s.id}
+}
+
+// rest leaves a partition of the session to its watch, if there is nothing to
+// tell of it before it changes. The watch must be older than the read: a new one
+// does not know what came in between, so the partition is read once more. Called
+// under the session's mutex.
+func (c *fetchCall) rest(item *fetchItem, size int) {
+	s, p := c.session, item.part
+	switch {
+	case s.follower || s.closed || p.gone:
+	case item.quiet(size, c.read.Isolation):
+		tp := record.TopicPartition{Topic: item.name, Partition: item.key.index}
+		if c.a.Replicas.WatchPartition(&s.interest, &p.watch, tp, item.key.id) {
+			p.due = false
+			p.watch.Rely(true)
+		}
+	case item.answer.ErrorCode != 0:
+		p.watch.Unwatch() // the replica may be gone for good
+	}
 }
 
 // open opens a session for the request, if there is room, and returns its id.

@@ -407,3 +407,107 @@ func TestFetchByID(t *testing.T) {
 		t.Errorf("incremental answer: %+v, want the error alone", resp.Topics)
 	}
 }
+
+// TestFetchSessionWaits: a session that waits with all its partitions quiet is
+// woken by a change in any, and names only that. Nothing is lost between looking
+// and waiting while producers run.
+func TestFetchSessionWaits(t *testing.T) {
+	const partitions, each = 40, 25
+	b := brokertest.Start(t, nil)
+	b.CreateTopic("a", partitions)
+	c := b.Dial()
+	topics := make([]kmsg.FetchRequestTopic, partitions)
+	for p := range topics {
+		topics[p] = fetchTopic("a", int32(p), 0)
+	}
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.MaxBytes, req.SessionEpoch, req.Topics = 12, 1<<20, 0, topics
+	ask := func() *kmsg.FetchResponse {
+		resp := ask[*kmsg.FetchResponse](t, c, req)
+		if resp.ErrorCode != 0 {
+			t.Fatalf("epoch %d: error %d", req.SessionEpoch, resp.ErrorCode)
+		}
+		req.SessionID, req.Topics = resp.SessionID, nil
+		req.SessionEpoch++
+		return resp
+	}
+	for range 3 { // all become quiet
+		ask()
+	}
+	req.MaxWaitMillis, req.MinBytes = 60_000, 1
+	producer, produced := b.Dial(), make(chan struct{})
+	go func() {
+		defer close(produced)
+		for i := range partitions * each {
+			p := int32(i * 7 % partitions)
+			if _, err := producer.Ask(produceRequest(9, 1, "a", p, plain(t, fmt.Sprint(i)))); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	offsets, got := make([]int64, partitions), 0
+	for got < partitions*each {
+		resp := ask()
+		for _, rt := range resp.Topics {
+			for _, p := range rt.Partitions {
+				wantCode(t, "partition", p.ErrorCode, nil)
+				n := len(values(t, p.RecordBatches))
+				got += n
+				offsets[p.Partition] += int64(n)
+				req.Topics = append(req.Topics, fetchTopic("a", p.Partition, offsets[p.Partition]))
+			}
+		}
+	}
+	<-produced
+	for p, offset := range offsets {
+		if offset != each {
+			t.Errorf("partition %d gave %d records, want %d", p, offset, each)
+		}
+	}
+	// A single change among quiet partitions is all that an answer names.
+	req.MaxWaitMillis = 0
+	ask()
+	ask()
+	if resp := ask(); len(resp.Topics) != 0 {
+		t.Fatalf("a quiet session names %d topics", len(resp.Topics))
+	}
+	appendTo(t, producer, produceRequest(9, 1, "a", 17, plain(t, "last")))
+	req.MaxWaitMillis = 60_000
+	if got := named(t, ask()); got != "a17:0[last]" {
+		t.Fatalf("the answer names %q", got)
+	}
+	req.MaxWaitMillis = 0
+	if got := named(t, ask()); got != "a17:0[last]" {
+		t.Fatalf("the client has not moved on, and the answer names %q", got)
+	}
+}
+
+// TestFetchSessionMinBytes: changes that are not enough go on waiting together
+// with the partitions that have changed.
+func TestFetchSessionMinBytes(t *testing.T) {
+	b := brokertest.Start(t, nil)
+	b.CreateTopic("a", 5)
+	c := b.Dial()
+	s := &session{t: t, c: c}
+	topics := make([]kmsg.FetchRequestTopic, 5)
+	for p := range topics {
+		topics[p] = fetchTopic("a", int32(p), 0)
+	}
+	s.ask(topics)
+	for range 3 {
+		s.ask(nil)
+	}
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.MaxBytes, req.SessionID, req.SessionEpoch = 12, 1<<20, s.id, s.epoch
+	req.MaxWaitMillis, req.MinBytes = 60_000, 200
+	done := make(chan string)
+	go func() { done <- named(t, ask[*kmsg.FetchResponse](t, c, req)) }()
+	producer := b.Dial()
+	for p := range int32(3) {
+		appendTo(t, producer, produceRequest(9, 1, "a", p, plain(t, fmt.Sprint(p))))
+	}
+	if got := <-done; got != "a0:0[0] a1:0[1] a2:0[2]" {
+		t.Fatalf("the answer names %q", got)
+	}
+}

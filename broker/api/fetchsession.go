@@ -1,11 +1,15 @@
 package api
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
+	"weak"
 
+	"github.com/leatstream/leat/broker/metadata"
 	"github.com/leatstream/leat/broker/replica"
 	"github.com/leatstream/leat/broker/wire"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -61,6 +65,12 @@ type sessionPartition struct {
 	highWatermark, logStartOffset int64
 
 	prev, next *sessionPartition // in the order in which they are read
+	place      uint64            // grows in that order
+	// due says that the next request must look at the partition; else its watch
+	// tells when.
+	due   bool
+	gone  bool // forgotten
+	watch replica.Watch
 }
 
 // fetchSession is one session.
@@ -78,8 +88,29 @@ type fetchSession struct {
 	parts map[partitionKey]*sessionPartition
 	// order is the ring's anchor. Partitions that gave records go to the end,
 	// so that none starves when answers are full.
-	order sessionPartition
+	order  sessionPartition
+	places uint64
+	// due are the partitions that are due; some may be gone.
+	due      []*sessionPartition
+	interest replica.Interest
+	closed   bool // nothing may be watched any more
+	// looked is when all partitions were due last, and view of what.
+	looked time.Time
+	view   sessionView
 }
+
+// sessionView is what the answer for a partition depends on besides the
+// partition. When it is another one, all partitions are due.
+type sessionView struct {
+	image     weak.Pointer[metadata.Image] // a session that is not used keeps no old image
+	isolation int8
+}
+
+// lookInterval is how often all partitions of a session are looked at, whether
+// or not they have changed: for what no watch tells (a log start moved by
+// retention, a right that was taken away). Records are never sent without such a
+// look, so that what is told late is told, and nothing more.
+const lookInterval = 5 * time.Second
 
 func newFetchSession(follower, usesIDs bool, size int) *fetchSession {
 	s := &fetchSession{follower: follower, usesIDs: usesIDs, epoch: nextEpoch(firstEpoch), parts: make(map[partitionKey]*sessionPartition, size)}
@@ -93,14 +124,63 @@ func (s *fetchSession) set(key partitionKey, want wire.FetchPartition) *sessionP
 	p := s.parts[key]
 	if p == nil {
 		p = &sessionPartition{key: key, highWatermark: -1, logStartOffset: -1}
+		p.watch.Owner = p
 		s.parts[key] = p
 		s.pushBack(p)
 	}
 	p.want = want
+	p.watch.Rely(false)
+	s.makeDue(p)
 	return p
 }
 
+func (s *fetchSession) makeDue(p *sessionPartition) {
+	if !p.due && !p.gone {
+		p.due = true
+		s.due = append(s.due, p)
+	}
+}
+
+// takeChanged makes the partitions due that have changed.
+func (s *fetchSession) takeChanged() {
+	s.interest.Take(func(w *replica.Watch) { s.makeDue(w.Owner.(*sessionPartition)) })
+}
+
+// takeDue gives the partitions that a request must look at, in their order.
+//
+// Followers are looked at whole: each of their requests is also the sign of life
+// that keeps them in the ISR of every partition.
+func (s *fetchSession) takeDue(view sessionView, now time.Time) []*sessionPartition {
+	s.takeChanged()
+	if s.follower || view != s.view || now.Sub(s.looked) >= lookInterval {
+		s.view, s.looked = view, now
+		for p := s.order.next; p != &s.order; p = p.next {
+			s.makeDue(p)
+		}
+	}
+	s.due = slices.DeleteFunc(s.due, func(p *sessionPartition) bool { return p.gone })
+	slices.SortFunc(s.due, func(a, b *sessionPartition) int { return cmp.Compare(a.place, b.place) })
+	return s.due
+}
+
+// settle drops the partitions from due that are quiet and watched.
+func (s *fetchSession) settle() {
+	s.due = slices.DeleteFunc(s.due, func(p *sessionPartition) bool { return !p.due })
+}
+
+// close ends all watches.
+func (s *fetchSession) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for p := s.order.next; p != &s.order; p = p.next {
+		p.watch.Unwatch()
+	}
+}
+
 func (s *fetchSession) pushBack(p *sessionPartition) {
+	s.places++
+	p.place = s.places
 	last := s.order.prev
 	p.prev, p.next = last, &s.order
 	last.next, s.order.prev = p, p
@@ -114,6 +194,8 @@ func (p *sessionPartition) unlink() {
 func (s *fetchSession) forget(key partitionKey) {
 	if p := s.parts[key]; p != nil {
 		p.unlink()
+		p.watch.Unwatch()
+		p.gone = true
 		delete(s.parts, key)
 	}
 }
@@ -142,7 +224,8 @@ type sessionCache struct {
 
 	mu       sync.Mutex
 	sessions map[int32]*fetchSession
-	parts    int // partitions of all sessions
+	parts    int             // partitions of all sessions
+	dropped  []*fetchSession // not closed yet
 }
 
 func newSessionCache(slots int) *sessionCache {
@@ -159,6 +242,7 @@ func (c *sessionCache) find(id int32) (*fetchSession, bool) {
 
 // add puts s into the cache under a new id, if there is room or can be made.
 func (c *sessionCache) add(s *fetchSession, now time.Time) bool {
+	defer c.closeDropped()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := len(s.parts)
@@ -180,6 +264,7 @@ func (c *sessionCache) add(s *fetchSession, now time.Time) bool {
 // touch notes that s was used and has size partitions now. It returns false,
 // and drops the session, when the cache cannot hold so many.
 func (c *sessionCache) touch(s *fetchSession, size int, now time.Time) bool {
+	defer c.closeDropped()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sessions[s.id] != s {
@@ -196,6 +281,7 @@ func (c *sessionCache) touch(s *fetchSession, size int, now time.Time) bool {
 
 // remove ends a session.
 func (c *sessionCache) remove(id int32) {
+	defer c.closeDropped()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.sessions[id]; s != nil {
@@ -207,6 +293,18 @@ func (c *sessionCache) remove(id int32) {
 func (c *sessionCache) drop(s *fetchSession) {
 	c.parts -= s.size
 	delete(c.sessions, s.id)
+	c.dropped = append(c.dropped, s)
+}
+
+// closeDropped closes what was dropped, called without c.mu.
+func (c *sessionCache) closeDropped() {
+	c.mu.Lock()
+	dropped := c.dropped
+	c.dropped = nil
+	c.mu.Unlock()
+	for _, s := range dropped {
+		s.close()
+	}
 }
 
 // evict makes room for a session of size partitions, called with c.mu held: by

@@ -3,7 +3,9 @@ package api
 import (
 	"testing"
 	"time"
+	"weak"
 
+	"github.com/leatstream/leat/broker/metadata"
 	"github.com/leatstream/leat/broker/wire"
 )
 
@@ -82,5 +84,71 @@ func TestSessionBound(t *testing.T) {
 func TestNextEpoch(t *testing.T) {
 	if nextEpoch(1) != 2 || nextEpoch(1<<31-1) != 1 {
 		t.Error("epochs do not follow one another")
+	}
+}
+
+// TestSessionLooksAtAll: partitions that rest with their watch are looked at when
+// something changes that no watch tells: the cluster's image, the isolation, or,
+// for anything else, after a while. Followers' sessions never rest.
+func TestSessionLooksAtAll(t *testing.T) {
+	now := time.Unix(1000, 0)
+	image := sessionView{image: weak.Make(new(metadata.Image))}
+	rest := func(s *fetchSession) {
+		for _, p := range s.due {
+			p.due = false
+		}
+		s.settle()
+	}
+	s := testSession(false, 3)
+	for _, step := range []struct {
+		name string
+		view sessionView
+		now  time.Time
+		due  int
+	}{
+		{"first look", image, now, 3},
+		{"nothing new", image, now.Add(lookInterval - 1), 0},
+		{"after a while", image, now.Add(lookInterval), 3},
+		{"then not again", image, now.Add(lookInterval + 1), 0},
+		{"another image", sessionView{image: weak.Make(new(metadata.Image))}, now.Add(lookInterval + 1), 3},
+		{"another isolation", sessionView{image: image.image, isolation: 1}, now.Add(lookInterval + 1), 3},
+	} {
+		if got := len(s.takeDue(step.view, step.now)); got != step.due {
+			t.Errorf("%s: %d partitions are due, want %d", step.name, got, step.due)
+		}
+		rest(s)
+	}
+	s.set(partitionKey{topic: "t", index: 1}, wire.FetchPartition{FetchOffset: 7})
+	s.set(partitionKey{topic: "t", index: 2}, wire.FetchPartition{})
+	s.forget(partitionKey{topic: "t", index: 2})
+	if due := s.takeDue(sessionView{image: image.image, isolation: 1}, now.Add(lookInterval+1)); len(due) != 1 || due[0].want.FetchOffset != 7 {
+		t.Errorf("after the client has moved one partition and forgotten another: %v", due)
+	}
+	f := testSession(true, 3)
+	for range 2 {
+		if got := len(f.takeDue(image, now)); got != 3 {
+			t.Errorf("%d partitions of a follower are due", got)
+		}
+		rest(f)
+	}
+}
+
+// TestSessionCloses: a session that leaves the cache, for whatever reason, rests
+// no more.
+func TestSessionCloses(t *testing.T) {
+	now := time.Unix(1000, 0)
+	cache := newSessionCache(1)
+	ended := testSession(false, 1)
+	cache.add(ended, now)
+	cache.remove(ended.id)
+	evicted := testSession(false, 1)
+	cache.add(evicted, now)
+	large := testSession(true, 1)
+	cache.add(large, now)
+	cache.touch(large, maxSessionPartitions+1, now)
+	for name, s := range map[string]*fetchSession{"ended": ended, "evicted": evicted, "too large": large} {
+		if !s.closed {
+			t.Errorf("the session that was %s is not closed", name)
+		}
 	}
 }

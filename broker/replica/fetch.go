@@ -55,7 +55,7 @@ func (rd *reader) read(first bool) (parts []FetchPartition, ready bool) {
 	parts, req.seen = req.Partitions[:len(req.Entries)], req.seen[:len(req.Entries)]
 	rd.bytes = 0
 	left, minOne := int(req.MaxBytes), !req.HardMaxBytes
-	ready = len(req.Entries) == 0
+	ready = len(req.Entries) == 0 && req.Interest == nil
 	for i := range req.Entries {
 		fp := &parts[i]
 		size := rd.readOne(i, fp, min(int(req.Entries[i].MaxBytes), left), minOne, first)
@@ -66,7 +66,7 @@ func (rd *reader) read(first bool) (parts []FetchPartition, ready bool) {
 		rd.bytes += int64(size)
 		ready = ready || fp.Err != nil || fp.DivergingEpoch >= 0 || fp.DivergingEndOffset >= 0
 	}
-	return parts, ready || rd.bytes >= int64(req.MinBytes)
+	return parts, ready || rd.bytes >= int64(req.MinBytes) || !first && req.Interest.any()
 }
 
 func (rd *reader) readOne(i int, fp *FetchPartition, maxBytes int, minOne, first bool) int {
@@ -204,6 +204,7 @@ func (p *parkedFetch) park(parts []FetchPartition) {
 	p.waiters = make([]fetchWaiter, len(p.req.Entries))
 	p.timer = time.AfterFunc(p.req.MaxWait, p.expire)
 	changed := p.link()
+	changed = p.req.Interest.park(p) || changed
 	p.mu.Unlock()
 	if changed && p.waking.CompareAndSwap(false, true) {
 		p.wake()
@@ -295,6 +296,7 @@ func (p *parkedFetch) finish(parts []FetchPartition) {
 	p.finished = true
 	p.timer.Stop()
 	p.unlink()
+	p.req.Interest.unpark(p)
 	p.mu.Unlock()
 	p.done(FetchResult{Partitions: parts})
 }

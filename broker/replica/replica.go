@@ -42,6 +42,7 @@ type Replica struct {
 	// order of their offsets; flushes the appends with acks=1 that wait for a
 	// sync; deletes the parked DeleteRecords.
 	fetches waiterList
+	watches *Watch // list of those who are told of changes
 	appends []*appendWaiter
 	flushes []*appendWaiter
 	deletes []*deleteWaiter
@@ -214,6 +215,7 @@ func (r *Replica) failWaiters(err error, w *woken) {
 	}
 	r.appends, r.flushes, r.deletes = nil, nil, nil
 	r.fetches.wakeAll(w)
+	r.tellWatches(w)
 }
 
 func (w *woken) add(f func()) {
@@ -240,6 +242,7 @@ func (r *Replica) apply(eff Effects, w *woken) {
 		r.releaseAppends(hw, w)
 	}
 	r.fetches.advance(r.visible, w)
+	r.tellWatches(w)
 }
 
 func (r *Replica) releaseAppends(hw int64, w *woken) {
@@ -415,6 +418,7 @@ func (r *Replica) deleteRecords(offset int64, d *deleteWaiter) (low int64, done 
 	if err := r.log().AdvanceStart(offset); err != nil {
 		return -1, true, err
 	}
+	r.tellWatches(nil)
 	if low = r.core.LowWatermark(r.log().StartOffset()); low >= offset {
 		return low, true, nil
 	}

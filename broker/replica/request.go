@@ -98,6 +98,9 @@ type FetchRequest struct {
 	// first batch too, as before Fetch v3; such a reader may get nothing.
 	HardMaxBytes bool
 	Entries      []FetchEntry
+	// Interest, when set, ends the wait early: when one of its partitions
+	// changes, which need not be among the entries.
+	Interest *Interest
 	// Partitions, when it has the capacity, takes the results.
 	Partitions []FetchPartition
 
