@@ -48,6 +48,7 @@ type Broker struct {
 	groups    *group.Service
 	admin     *controller.Admin
 	api       *api.API
+	stores    stores // what listeners encrypt with
 	listeners listeners
 
 	dirsMu     sync.Mutex
@@ -136,6 +137,7 @@ func (b *Broker) Run(ctx context.Context) error {
 func (b *Broker) start(l *life) error {
 	begin := time.Now()
 	for _, step := range []func(*life) error{
+		b.openStores,      // keys and certificates: wrong ones are told before anything is touched
 		b.makeRoom,        // on volumes that are full, for what the start writes
 		b.openTree,        // the znodes of the cluster, here in a folder of our own
 		b.identify,        // which cluster, which broker; the configuration that holds for it
@@ -154,6 +156,15 @@ func (b *Broker) start(l *life) error {
 		}
 	}
 	b.log.Info("broker ready", "broker", b.id, "cluster", b.clusterID, "took", time.Since(begin).String())
+	return nil
+}
+
+func (b *Broker) openStores(*life) error {
+	var err error
+	if b.stores, err = openStores(b.settings, b.part("tls")); err != nil {
+		return err
+	}
+	b.configs.OnBrokerChange(b.stores.configure)
 	return nil
 }
 
@@ -304,7 +315,7 @@ func (b *Broker) startGroups(l *life) error {
 
 func (b *Broker) openListeners(l *life) error {
 	var err error
-	if b.listeners, err = listen(l.ctx, b.settings.Listeners); err != nil {
+	if b.listeners, err = listen(l.ctx, b.settings.Listeners, b.stores); err != nil {
 		return err
 	}
 	l.after("listeners", func() error { b.listeners.close(); return nil })
@@ -319,7 +330,7 @@ func (b *Broker) register(l *life) error {
 	info := controller.BrokerInfo{ID: b.id, Rack: b.settings.Rack, JMXPort: -1, NowMs: time.Now().UnixMilli()}
 	for _, a := range advertised {
 		info.Endpoints = append(info.Endpoints, coordination.Endpoint{
-			Listener: a.Name, SecurityProtocol: "PLAINTEXT", Host: a.Host, Port: a.Port,
+			Listener: a.Name, SecurityProtocol: metadata.SecurityProtocolName(a.SecurityProtocol), Host: a.Host, Port: a.Port,
 		})
 		b.log.Info("advertised", "listener", a.Name, "host", a.Host, "port", a.Port)
 	}
@@ -340,7 +351,7 @@ func (b *Broker) startController(l *life) error {
 	}
 	l.run("controller", runner.Run)
 	b.admin, err = controller.NewAdmin(controller.AdminConfig{
-		BrokerID: b.id, Tree: b.tree, Cache: b.images, Configs: b.configs,
+		BrokerID: b.id, Tree: b.tree, Cache: b.images, Configs: b.configs, CheckBroker: b.stores.check,
 	}, b.part("controller"))
 	if err != nil {
 		return fmt.Errorf("controller: %w", err)

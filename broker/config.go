@@ -124,13 +124,10 @@ func check(c *metadata.BrokerConfig) error {
 		return fmt.Errorf("%w: zookeeper.connect is set, but this broker keeps its own tree; leave the key out", ErrConfig)
 	}
 	for _, l := range slices.Concat(c.Listeners, c.AdvertisedListeners) {
-		if l.SecurityProtocol != protocolPlaintext {
-			return fmt.Errorf("%w: listener %s: only the security protocol PLAINTEXT is served", ErrConfig, l.Name)
+		if l.SecurityProtocol != metadata.ProtocolPlaintext && l.SecurityProtocol != metadata.ProtocolSSL {
+			return fmt.Errorf("%w: listener %s: the security protocols PLAINTEXT and SSL are served, not %s",
+				ErrConfig, l.Name, metadata.SecurityProtocolName(l.SecurityProtocol))
 		}
 	}
 	return nil
 }
-
-// protocolPlaintext is the security protocol without encryption and
-// authentication.
-const protocolPlaintext int16 = 0

@@ -17,7 +17,7 @@ import (
 type listeners map[string]net.Listener
 
 // listen opens all listeners, or none.
-func listen(ctx context.Context, configured []metadata.Listener) (listeners, error) {
+func listen(ctx context.Context, configured []metadata.Listener, stores stores) (listeners, error) {
 	open := make(listeners, len(configured))
 	var lc net.ListenConfig
 	for _, c := range configured {
@@ -26,7 +26,7 @@ func listen(ctx context.Context, configured []metadata.Listener) (listeners, err
 			open.close()
 			return nil, fmt.Errorf("listener %s: %w", c.Name, err)
 		}
-		open[c.Name] = server.Listener{Listener: l, Name: c.Name}
+		open[c.Name] = server.Listener{Listener: l, Name: c.Name, Security: stores.security(c.Name)}
 	}
 	return open, nil
 }

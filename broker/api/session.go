@@ -10,7 +10,11 @@ import (
 
 // subject is who sent r.
 func subject(r *server.Request) auth.Subject {
-	return auth.Subject{Principal: auth.Anonymous, Host: peerHost(r.Conn)}
+	principal, ok := r.Conn.Identity().(auth.Principal)
+	if !ok {
+		principal = auth.Anonymous
+	}
+	return auth.Subject{Principal: principal, Host: peerHost(r.Conn)}
 }
 
 // groupClient is the sender of r as groups list it.

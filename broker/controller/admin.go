@@ -18,6 +18,9 @@ type AdminConfig struct {
 	Tree     coordination.Tree
 	Cache    *metadata.Cache
 	Configs  *metadata.Configs
+	// CheckBroker, if not nil, refuses a broker's configuration that parts of
+	// this broker could not follow, though each value is valid.
+	CheckBroker func(*metadata.BrokerConfig) error
 	// RandomInt returns a number in [0, n); nil uses math/rand/v2. It chooses
 	// where replica assignment begins.
 	RandomInt func(n int) int

@@ -280,7 +280,23 @@ func (a *Admin) checkConfig(id resourceID, config map[string]string) *adminError
 			return adminErrorf(errInvalidRequest, "The password config %s cannot be stored: password.encoder.secret is not configured.", name)
 		}
 	}
-	if err := a.cfg.Configs.ValidateBroker(config, id.name == metadata.DefaultBroker); err != nil {
+	all := id.name == metadata.DefaultBroker
+	if err := a.cfg.Configs.ValidateBroker(config, all); err != nil {
+		return &adminError{errInvalidRequest, err.Error()}
+	}
+	return a.checkBroker(config, all)
+}
+
+// checkBroker asks the parts of this broker whether they could follow a config.
+func (a *Admin) checkBroker(config map[string]string, all bool) *adminError {
+	if a.cfg.CheckBroker == nil {
+		return nil
+	}
+	next, err := a.cfg.Configs.Preview(config, all)
+	if err == nil {
+		err = a.cfg.CheckBroker(next)
+	}
+	if err != nil {
 		return &adminError{errInvalidRequest, err.Error()}
 	}
 	return nil

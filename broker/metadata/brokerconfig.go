@@ -21,6 +21,7 @@ type BrokerConfig struct {
 	Listeners           []Listener
 	AdvertisedListeners []Listener // equal to Listeners when not set
 	InterBrokerListener string
+	TLS                 map[string]*TLS // of the listeners with SSL, by name
 	LogDirs             []string
 
 	NumPartitions            int32
@@ -246,6 +247,7 @@ func (c *Configs) fillListeners(b *BrokerConfig) (err error) {
 	if len(b.Listeners) == 0 {
 		return invalidf("listeners must name at least one listener")
 	}
+	c.fillTLS(b)
 	b.AdvertisedListeners = b.Listeners
 	if v := c.effective("advertised.listeners"); !v.null && v.s != "" {
 		if b.AdvertisedListeners, err = parseListeners("advertised.listeners", v.s, protocols); err != nil {

@@ -331,3 +331,34 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A listener's own key counts before the broker's, from whatever layer.
+func TestListenerTLS(t *testing.T) {
+	c, err := NewConfigs(1, map[string]string{
+		"listeners":                                       "SSL://:0,CLIENT://:0,PLAINTEXT://:0",
+		"listener.security.protocol.map":                  "SSL:SSL,CLIENT:SSL,PLAINTEXT:PLAINTEXT",
+		"ssl.keystore.type":                               "PEM",
+		"ssl.keystore.location":                           "/all.pem",
+		"ssl.cipher.suites":                               "A,B",
+		"listener.name.client.ssl.keystore.location":      "/client.pem",
+		"listener.name.client.ssl.client.auth":            "required",
+		"listener.name.client.ssl.truststore.location":    "/trust.pem",
+		"listener.name.plaintext.ssl.truststore.location": "/unused",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Broker().TLS; len(got) != 2 || got["SSL"].KeyStoreLocation != "/all.pem" || got["SSL"].ClientAuth != "none" ||
+		got["CLIENT"].KeyStoreLocation != "/client.pem" || got["CLIENT"].ClientAuth != "required" ||
+		got["CLIENT"].KeyStoreType != "PEM" || got["CLIENT"].TrustStoreLocation != "/trust.pem" || !slices.Equal(got["CLIENT"].CipherSuites, []string{"A", "B"}) {
+		t.Errorf("TLS: %+v %+v", got["SSL"], got["CLIENT"])
+	}
+	next := map[string]string{"listener.name.client.ssl.keystore.location": "/next.pem"}
+	preview, err := c.Preview(next, false)
+	if err != nil || preview.TLS["CLIENT"].KeyStoreLocation != "/next.pem" || c.Broker().TLS["CLIENT"].KeyStoreLocation != "/client.pem" {
+		t.Errorf("preview: %v %+v", err, preview.TLS["CLIENT"])
+	}
+	if err := c.SetBrokerOverrides(false, next); err != nil || c.Broker().TLS["CLIENT"].KeyStoreLocation != "/next.pem" {
+		t.Errorf("override: %v %+v", err, c.Broker().TLS["CLIENT"])
+	}
+}

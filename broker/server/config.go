@@ -19,6 +19,8 @@ type Config struct {
 	MaxConnectionsPerIP int
 	// MaxIdle is connections.max.idle.ms. Negative: never.
 	MaxIdle time.Duration
+	// HandshakeTimeout bounds the handshake of a connection with TLS.
+	HandshakeTimeout time.Duration
 	// SendBuffer and ReceiveBuffer are socket.{send,receive}.buffer.bytes;
 	// zero leaves the choice to the system.
 	SendBuffer, ReceiveBuffer int
@@ -32,6 +34,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxConnections, 1<<31-1)
 	setDefault(&c.MaxConnectionsPerIP, 1<<31-1)
 	setDefault(&c.MaxIdle, 10*time.Minute)
+	setDefault(&c.HandshakeTimeout, handshakeTimeout)
 	return c
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,10 @@ type Conn struct {
 
 	server   *Server
 	nc       net.Conn
-	sock     *socket // nil: nc has no fast path
+	sock     *socket   // nil: nc has no fast path
+	raw      net.Conn  // below nc; nil where nc is it
+	tls      *tls.Conn // nc; nil without TLS
+	identity any       // set by the handshake
 	listener *listener
 	host     netip.Addr
 	header   wire.HeaderParser
@@ -55,7 +59,10 @@ func newConn(s *Server, nc net.Conn, l *listener) *Conn {
 	c := &Conn{server: s, nc: nc, listener: l, host: hostOf(nc)}
 	c.cond.L = &c.mu
 	c.in.pool = s.pool
-	c.sock = newSocket(nc, &c.in)
+	if l.security != nil {
+		c.secure(l.security)
+	}
+	c.sock = newSocket(c.nc, &c.in)
 	c.touch()
 	return c
 }
@@ -88,6 +95,10 @@ func (c *Conn) touch() { c.active.Store(int64(c.server.clock())) }
 func (c *Conn) run() {
 	defer c.finish()
 	defer c.crash()
+	if err := c.handshake(); err != nil {
+		c.logHandshake(err)
+		return
+	}
 	for {
 		if err := c.fill(); err != nil {
 			c.logReadError(err)
@@ -101,6 +112,7 @@ func (c *Conn) run() {
 		}
 		if c.isEnding() {
 			c.waitAnswered()
+			c.bye()
 			return
 		}
 	}
@@ -300,7 +312,7 @@ func (c *Conn) kill() {
 	left := c.queue.clear()
 	c.cond.Broadcast()
 	c.mu.Unlock()
-	c.nc.Close()
+	c.transport().Close()
 	c.in.pool.wake()
 	left.release()
 }
@@ -327,6 +339,7 @@ func (c *Conn) remote() string {
 func (c *Conn) logReadError(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errPoolClosed) {
 		c.waitAnswered() // the server is shutting down
+		c.bye()
 		return
 	}
 	if !isDisconnect(err) {

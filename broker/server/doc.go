@@ -12,10 +12,15 @@
 // until the backlog is gone. No other goroutine exists per connection, and no
 // timer per request.
 //
+// A listener with [Security] encrypts its connections; their handshake is the
+// first work of the connection's goroutine and bounded in time. Such connections
+// go without the fast path: parts in files are copied through pooled buffers.
+//
 // Invariants:
 //   - answers leave in the order in which the requests came;
 //   - a request is answered exactly once; a second answer panics;
-//   - a connection that waits for bytes holds no buffer;
+//   - a connection that waits for bytes holds no buffer, but for what crypto/tls
+//     keeps of a record;
 //   - the bytes of all read buffers stay within Config.QueuedMaxBytes, but for
 //     one frame at a time, so that a frame larger than what is left still passes.
 //

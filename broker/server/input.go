@@ -125,6 +125,9 @@ func (in *input) next(limit int) ([]byte, error) {
 	}
 	size := int(int32(binary.BigEndian.Uint32(in.buf.b[in.r:])))
 	if size < 0 || size > limit {
+		if looksLikeTLS(in.buf.b[in.r:in.w]) {
+			return nil, fmt.Errorf("%w: the client speaks TLS, this listener does not", errFrameSize)
+		}
 		return nil, fmt.Errorf("%w: %d bytes announced, at most %d are taken", errFrameSize, size, limit)
 	}
 	if have < 4+size {

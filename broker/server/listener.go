@@ -11,13 +11,16 @@ import (
 type Listener struct {
 	net.Listener
 	Name string
+	// Security, if not nil, encrypts the connections. Without it they are plain.
+	Security *Security
 }
 
 // listener is a listener that is being served.
 type listener struct {
 	net.Listener
-	name  string
-	conns atomic.Int64
+	name     string
+	security *Security // nil: plain
+	conns    atomic.Int64
 }
 
 // The pause after an accept that failed doubles between these bounds.
@@ -33,9 +36,9 @@ func (s *Server) Serve(l net.Listener) error {
 	sl := &listener{Listener: l, name: "PLAINTEXT"}
 	switch named := l.(type) {
 	case Listener:
-		sl.name = named.Name
+		sl.name, sl.security = named.Name, named.Security
 	case *Listener:
-		sl.name = named.Name
+		sl.name, sl.security = named.Name, named.Security
 	}
 	defer l.Close()
 	if !s.addListener(sl) {

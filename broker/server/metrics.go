@@ -55,7 +55,7 @@ type metrics struct {
 	apis   []*apiMetrics // indexed by key; nil where no API is served
 	served []*apiMetrics // those that are not nil
 
-	created, closed, expired atomic.Int64
+	created, closed, expired, failed atomic.Int64
 
 	mu        sync.Mutex
 	listeners map[string]*listener
@@ -66,6 +66,7 @@ type metrics struct {
 	createdDesc *prometheus.Desc
 	closedDesc  *prometheus.Desc
 	expiredDesc *prometheus.Desc
+	failedDesc  *prometheus.Desc
 }
 
 const (
@@ -81,6 +82,7 @@ func newMetrics() *metrics {
 		createdDesc: prometheus.NewDesc(socketPrefix+"connection_creation_total", "Connections accepted.", nil, nil),
 		closedDesc:  prometheus.NewDesc(socketPrefix+"connection_close_total", "Connections closed.", nil, nil),
 		expiredDesc: prometheus.NewDesc(socketPrefix+"expired_connections_killed_count", "Connections closed because they were idle.", nil, nil),
+		failedDesc:  prometheus.NewDesc(socketPrefix+"failed_authentication_total", "Connections closed because their TLS handshake failed.", nil, nil),
 	}
 	for p := range phases {
 		m.times[p] = prometheus.NewDesc(requestPrefix+p.name(), "Time of requests in milliseconds, quantiles over the last minutes.", []string{"request"}, nil)
@@ -110,7 +112,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range m.times {
 		ch <- d
 	}
-	for _, d := range []*prometheus.Desc{m.requests, m.connections, m.createdDesc, m.closedDesc, m.expiredDesc} {
+	for _, d := range []*prometheus.Desc{m.requests, m.connections, m.createdDesc, m.closedDesc, m.expiredDesc, m.failedDesc} {
 		ch <- d
 	}
 }
@@ -134,4 +136,5 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(m.createdDesc, prometheus.CounterValue, float64(m.created.Load()))
 	ch <- prometheus.MustNewConstMetric(m.closedDesc, prometheus.CounterValue, float64(m.closed.Load()))
 	ch <- prometheus.MustNewConstMetric(m.expiredDesc, prometheus.CounterValue, float64(m.expired.Load()))
+	ch <- prometheus.MustNewConstMetric(m.failedDesc, prometheus.CounterValue, float64(m.failed.Load()))
 }

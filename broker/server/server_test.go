@@ -78,7 +78,11 @@ func startOn(t testing.TB, cfg Config, l net.Listener, h handlerFunc) *fixture {
 		t.Fatal(err)
 	}
 	f.Server = s
-	go func() { f.done <- s.Serve(Listener{Listener: l, Name: "TEST"}) }()
+	named, ok := l.(Listener)
+	if !ok {
+		named = Listener{Listener: l, Name: "TEST"}
+	}
+	go func() { f.done <- s.Serve(named) }()
 	t.Cleanup(f.stop)
 	return f
 }

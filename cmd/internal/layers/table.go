@@ -39,6 +39,7 @@ func brokerRules() []Rule {
 		{"broker/wire", nil, []string{kmsg}},
 		{"broker/record", nil, []string{"github.com/klauspost/compress", "github.com/pierrec/lz4/v4"}},
 		{"broker/vfs", nil, nil},
+		{"broker/keystore", nil, []string{"software.sslmate.com/src/go-pkcs12", "github.com/pavlo-v-chernykh/keystore-go/v4"}},
 
 		{"broker/auth", nil, nil},
 		{"broker/commitlog", []string{"broker/record", "broker/vfs"}, []string{prom}},
@@ -66,10 +67,10 @@ func brokerRules() []Rule {
 
 		{"broker", []string{
 			"broker/api", "broker/auth", "broker/commitlog/...", "broker/controller", "broker/coordination/...", "broker/coordinator/...",
-			"broker/metadata", "broker/peer", "broker/record", "broker/replica", "broker/server", "broker/vfs", "broker/wire",
+			"broker/keystore", "broker/metadata", "broker/peer", "broker/record", "broker/replica", "broker/server", "broker/vfs", "broker/wire",
 		}, []string{kmsg, kerr, prom}},
 
-		{"broker/client", nil, []string{kgo, kadm, kmsg, kerr, "github.com/twmb/franz-go/pkg/sasl"}},
+		{"broker/client", []string{"broker/keystore"}, []string{kgo, kadm, kmsg, kerr, "github.com/twmb/franz-go/pkg/sasl"}},
 	}
 }
 
