@@ -68,6 +68,9 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Broker, erro
 	if cfg.Authorizer == nil {
 		cfg.Authorizer = auth.AllowAll{}
 	}
+	if err := cfg.checkDataDir(); err != nil {
+		return nil, err
+	}
 	properties := cfg.properties()
 	id, err := brokerID(properties)
 	if err != nil {

@@ -64,6 +64,14 @@ func (c Config) properties() map[string]string {
 	return p
 }
 
+// checkDataDir refuses a folder that log.dirs would take for several.
+func (c Config) checkDataDir() error {
+	if strings.Contains(c.DataDir, ",") && c.Properties[keyLogDir] == "" && c.Properties[keyLogDirs] == "" {
+		return fmt.Errorf("%w: the data folder %q has a comma, which parts folders in log.dirs; choose another name", ErrConfig, c.DataDir)
+	}
+	return nil
+}
+
 // brokerID is the configured id, or unknownID.
 func brokerID(properties map[string]string) (int32, error) {
 	for _, key := range []string{keyBrokerID, keyNodeID} {

@@ -118,6 +118,17 @@ func TestDataDirIsOverruled(t *testing.T) {
 	}
 }
 
+// A comma in the name of the data folder would make two of it, the second one
+// somewhere else.
+func TestDataDirWithComma(t *testing.T) {
+	if _, err := New(Config{DataDir: t.TempDir() + "/a,b"}, nil, nil); !errors.Is(err, ErrConfig) {
+		t.Errorf("%v, want ErrConfig", err)
+	}
+	if err := (Config{DataDir: "/a,b", Properties: map[string]string{"log.dirs": "/l,/m"}}).checkDataDir(); err != nil {
+		t.Errorf("with log.dirs: %v", err)
+	}
+}
+
 // A broker lives as long as one log directory does.
 func TestLastLogDirEndsTheBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
