@@ -21,6 +21,9 @@ type Config struct {
 	MaxIdle time.Duration
 	// HandshakeTimeout bounds the handshake of a connection with TLS.
 	HandshakeTimeout time.Duration
+	// MaxHandshakes bounds those of one listener that are under way: no more
+	// connections are accepted until one has ended.
+	MaxHandshakes int
 	// SendBuffer and ReceiveBuffer are socket.{send,receive}.buffer.bytes;
 	// zero leaves the choice to the system.
 	SendBuffer, ReceiveBuffer int
@@ -35,6 +38,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxConnectionsPerIP, 1<<31-1)
 	setDefault(&c.MaxIdle, 10*time.Minute)
 	setDefault(&c.HandshakeTimeout, handshakeTimeout)
+	setDefault(&c.MaxHandshakes, maxHandshakes)
 	return c
 }
 

@@ -13,7 +13,8 @@
 // timer per request.
 //
 // A listener with [Security] encrypts its connections; their handshake is the
-// first work of the connection's goroutine and bounded in time. Such connections
+// first work of the connection's goroutine, bounded in time, and as many as are
+// allowed at a time. Such connections
 // go without the fast path: parts in files are copied through pooled buffers.
 //
 // Invariants:

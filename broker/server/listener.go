@@ -21,6 +21,7 @@ type listener struct {
 	name     string
 	security *Security // nil: plain
 	conns    atomic.Int64
+	shaking  int // handshakes under way; guarded by Server.mu
 }
 
 // The pause after an accept that failed doubles between these bounds.
@@ -50,7 +51,7 @@ func (s *Server) Serve(l net.Listener) error {
 
 func (s *Server) acceptAll(l *listener) error {
 	var backoff time.Duration
-	for s.waitForSlot() {
+	for s.waitForSlot(l) {
 		nc, err := l.Accept()
 		if err == nil {
 			backoff = 0
@@ -92,10 +93,10 @@ func (s *Server) sleep(d time.Duration) bool {
 }
 
 // waitForSlot waits until one more connection is allowed; false: shut down.
-func (s *Server) waitForSlot() bool {
+func (s *Server) waitForSlot(l *listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.conns) >= s.cfg.MaxConnections && !s.closed {
+	for (len(s.conns) >= s.cfg.MaxConnections || l.shaking >= s.cfg.MaxHandshakes) && !s.closed {
 		s.cond.Wait()
 	}
 	return !s.closed
@@ -119,6 +120,9 @@ func (s *Server) start(nc net.Conn, l *listener) {
 	}
 	s.conns[c] = struct{}{}
 	s.perIP[c.host]++
+	if c.tls != nil {
+		l.shaking++
+	}
 	s.wg.Add(1)
 	s.mu.Unlock()
 	l.conns.Add(1)

@@ -40,6 +40,7 @@ func (c *Conn) handshake() error {
 	if c.tls == nil {
 		return nil
 	}
+	defer c.server.handshakeDone(c.listener)
 	ctx, cancel := context.WithTimeoutCause(context.Background(), c.server.cfg.HandshakeTimeout, errHandshakeTime)
 	defer cancel()
 	if err := c.tls.HandshakeContext(ctx); err != nil {
@@ -56,6 +57,14 @@ func (c *Conn) handshake() error {
 	var err error
 	c.identity, err = identify(c.tls.ConnectionState())
 	return err
+}
+
+// handshakeDone makes room for one more.
+func (s *Server) handshakeDone(l *listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.shaking--
+	s.cond.Broadcast()
 }
 
 // logHandshake says why a handshake failed, unless the client has just gone, as
@@ -91,5 +100,8 @@ func (c *Conn) transport() net.Conn {
 // client: a handshake of some version 3.x.
 func looksLikeTLS(b []byte) bool { return len(b) >= 2 && b[0] == 22 && b[1] == 3 }
 
-// handshakeTimeout is the default of Config.HandshakeTimeout.
-const handshakeTimeout = 30 * time.Second
+// The defaults of Config.HandshakeTimeout and Config.MaxHandshakes.
+const (
+	handshakeTimeout = 30 * time.Second
+	maxHandshakes    = 1024
+)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"testing"
@@ -156,6 +157,77 @@ func TestHandshakeFailures(t *testing.T) {
 		}
 		f.wantLog("the client speaks TLS")
 	})
+}
+
+// One handshake more than are allowed at a time waits until another one ends.
+func TestHandshakeLimit(t *testing.T) {
+	f, cfg := startTLS(t, Config{MaxHandshakes: 1}, Security{}, echo)
+	silent := f.dial()
+	eventually(t, "the first connection", func() bool { return len(f.snapshot()) == 1 })
+	served := make(chan error, 1)
+	go func() {
+		nc, err := tls.Dial("tcp", f.addr, cfg)
+		if err == nil {
+			nc.Close()
+		}
+		served <- err
+	}()
+	plain := f.dial() // a third one, so that the second is in the backlog by now
+	if n := len(f.snapshot()); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+	select {
+	case err := <-served:
+		t.Fatalf("a second handshake beside the first: %v", err)
+	default:
+	}
+	silent.Close()
+	plain.Close()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// Garbage before, during and after the handshake ends one connection, and no
+// other one.
+func TestTLSGarbage(t *testing.T) {
+	f, cfg := startTLS(t, Config{}, Security{}, echo)
+	other := f.dialTLS(cfg)
+	other.send(frame(1, "before"))
+	other.want(1, "before")
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		garbage := make([]byte, 5+random.IntN(2000))
+		for i := range garbage {
+			garbage[i] = byte(random.Uint32())
+		}
+		if garbage[0] == 22 { // the beginning of a handshake, which may go on
+			garbage[0]++
+		}
+		c := f.dial()
+		c.send(garbage)
+		_, _ = io.Copy(io.Discard, c) // until the server closes, by an alert or a reset
+	}
+	raw, err := net.Dial("tcp", f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	cfg.ServerName = "127.0.0.1"
+	secured := tls.Client(raw, cfg)
+	if err := secured.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := raw.Write(frame(1, "plain text after the handshake")); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, raw)
+	within := f.dialTLS(cfg)
+	within.send([]byte{0xff, 0xff, 0xff, 0xff, 1, 2, 3})
+	within.wantClosed()
+	eventually(t, "all but one to be closed", func() bool { return len(f.snapshot()) == 1 })
+	other.send(frame(2, "after"))
+	other.want(2, "after")
 }
 
 // A stop during handshakes does not wait for them; clients that are connected
