@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -63,7 +65,7 @@ func (a *App) newClient(opts ...kgo.Opt) (*kgo.Client, error) {
 		// A fetch that went out for an idle partition holds up those that
 		// become ready after it for this long.
 		kgo.FetchMaxWait(fetchWait),
-		kgo.Dialer((&net.Dialer{Timeout: min(dialTimeout, a.timeout)}).DialContext),
+		kgo.DialTimeout(min(dialTimeout, a.timeout)),
 	}
 	fromProperties, err := a.clientProperties(&config)
 	if err != nil {
@@ -144,14 +146,22 @@ func rootCause(err error) string {
 	return err.Error()
 }
 
-// clientProperties turns -X key=value into options, by the names of Kafka's
-// clients.
+// clientProperties turns --client-config and, stronger, -X key=value into
+// options, by the names of Kafka's clients.
 func (a *App) clientProperties(config *client.Config) ([]kgo.Opt, error) {
-	var opts []kgo.Opt
+	security := make(map[string]string)
+	opts, err := a.clientFile(config, security)
+	if err != nil {
+		return nil, err
+	}
 	for _, property := range a.properties {
 		key, value, ok := strings.Cut(property, "=")
 		if !ok {
 			return nil, usageError(fmt.Sprintf("-X %q is not key=value", property), "")
+		}
+		if slices.Contains(client.TLSKeys(), key) {
+			security[key] = value
+			continue
 		}
 		more, err := clientProperty(config, key, value)
 		if err != nil {
@@ -159,10 +169,42 @@ func (a *App) clientProperties(config *client.Config) ([]kgo.Opt, error) {
 		}
 		opts = append(opts, more...)
 	}
+	if config.TLS, err = client.TLS(security); err != nil {
+		return nil, usageError(err.Error(), "")
+	}
 	return opts, nil
 }
 
-func propertyNames() []string {
+// clientFile reads the properties file of --client-config. It is made for other
+// clients, too: keys that have no meaning here are left alone.
+func (a *App) clientFile(config *client.Config, security map[string]string) ([]kgo.Opt, error) {
+	if a.clientConfig == "" {
+		return nil, nil
+	}
+	properties, err := conf.ReadFile(a.clientConfig)
+	if err != nil {
+		return nil, usageError(fmt.Sprintf("--client-config: %v", err), "")
+	}
+	var opts []kgo.Opt
+	for _, key := range slices.Sorted(maps.Keys(properties)) {
+		switch {
+		case slices.Contains(client.TLSKeys(), key):
+			security[key] = properties[key]
+		case slices.Contains(ownPropertyNames(), key) && key != "bootstrap.servers" && key != "brokers":
+			more, err := clientProperty(config, key, properties[key])
+			if err != nil {
+				return nil, usageError(fmt.Sprintf("--client-config: %s: %v", key, err), "")
+			}
+			opts = append(opts, more...)
+		}
+	}
+	return opts, nil
+}
+
+func propertyNames() []string { return append(ownPropertyNames(), client.TLSKeys()...) }
+
+// ownPropertyNames are the properties of clientProperty.
+func ownPropertyNames() []string {
 	return []string{"bootstrap.servers", "brokers", "client.id", "acks", "compression.type", "linger.ms", "batch.size",
 		"fetch.max.bytes", "fetch.max.wait.ms", "fetch.min.bytes", "isolation.level", "session.timeout.ms"}
 }

@@ -46,13 +46,14 @@ type App struct {
 	Out, Err io.Writer
 	Environ  []string
 
-	bootstrap  string
-	format     string
-	timeout    time.Duration
-	yes        bool
-	verbose    bool
-	noColor    bool
-	properties []string // -X key=value
+	bootstrap    string
+	format       string
+	timeout      time.Duration
+	yes          bool
+	verbose      bool
+	noColor      bool
+	properties   []string // -X key=value
+	clientConfig string   // a file of such properties
 
 	release func() // gives signals back to the process
 }
@@ -117,9 +118,13 @@ func (a *App) globalFlags(root *cobra.Command) {
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log what is done")
 	flags.BoolVar(&a.noColor, "no-color", false, "no colours on a terminal (also NO_COLOR)")
 	flags.StringArrayVarP(&a.properties, "property", "X", nil, "Kafka client property key=value; repeatable")
+	flags.StringVar(&a.clientConfig, "client-config", "", "file of Kafka client properties (also --command-config)")
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if name == "brokers" {
+		switch name {
+		case "brokers":
 			name = "bootstrap-server"
+		case "command-config":
+			name = "client-config"
 		}
 		return pflag.NormalizedName(name)
 	})

@@ -294,7 +294,7 @@ func (s *serverProcess) announce() error {
 // kafkaAddr is the address of the listener that clients use, "" when there is
 // none by a usual name.
 func (s *serverProcess) kafkaAddr() string {
-	for _, name := range []string{"PLAINTEXT", "CLIENT", "EXTERNAL"} {
+	for _, name := range []string{"PLAINTEXT", "CLIENT", "EXTERNAL", "SSL"} {
 		if addr := s.broker.Addr(name); addr != nil {
 			return addr.String()
 		}

@@ -152,3 +152,13 @@ func Write(t testing.TB, path string, texts ...string) string {
 	}
 	return path
 }
+
+// Trusting is the configuration of a client that trusts a PEM text.
+func Trusting(t testing.TB, text string) *tls.Config {
+	t.Helper()
+	c := &tls.Config{RootCAs: x509.NewCertPool()}
+	if !c.RootCAs.AppendCertsFromPEM([]byte(text)) {
+		t.Fatal("no certificate")
+	}
+	return c
+}
