@@ -15,13 +15,19 @@ type Server struct {
 	Admin string // of metrics and health
 }
 
+// NoPort leaves the listeners of a server to its properties.
+const NoPort = -1
+
 // StartServer runs "leat server start" on a data folder and waits until it is
 // ready. Groups form at once; args are further flags.
 func StartServer(t testing.TB, dataDir string, port int, args ...string) *Server {
 	t.Helper()
 	ports := filepath.Join(t.TempDir(), "ports.json")
+	if port != NoPort {
+		args = append([]string{"--port", strconv.Itoa(port)}, args...)
+	}
 	args = append([]string{
-		"server", "start", "--data-dir", dataDir, "--port", strconv.Itoa(port), "--admin-addr", "localhost:0", "--ports-file", ports,
+		"server", "start", "--data-dir", dataDir, "--admin-addr", "localhost:0", "--ports-file", ports,
 		"--log-format", "text", "--override", "group.initial.rebalance.delay.ms=0",
 	}, args...)
 	s := &Server{Process: Start(t, nil, Binary(t), args...)}
