@@ -28,6 +28,10 @@ func TestTLS(t *testing.T) {
 	if out := mustLeat(t, s.kafka, "", "topic", "consume", "river", "-o", "start", "--exit-at-end", "--command-config", kafka); out != "one\ntwo\n" {
 		t.Errorf("consumed %q", out)
 	}
+	mustLeat(t, s.kafka, "", append([]string{"perf", "produce", "river", "--raw", "-n", "100"}, pem...)...)
+	if out := mustLeat(t, s.kafka, "", append([]string{"perf", "consume", "river", "--raw", "--format", "template={{.records}}"}, pem...)...); !strings.Contains(out, "102") {
+		t.Errorf("raw fetches: %q", out)
+	}
 	for _, c := range []struct {
 		code int
 		says string

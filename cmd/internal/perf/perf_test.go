@@ -251,7 +251,7 @@ func TestScanBatches(t *testing.T) {
 }
 
 func TestSplit(t *testing.T) {
-	list := []share{{"a", []int32{0, 2, 4}}, {"b", []int32{1}}}
+	list := []share{{addr: "a", partitions: []int32{0, 2, 4}}, {addr: "b", partitions: []int32{1}}}
 	if got := split(list, 2, false); len(got) != 3 || !slices.Equal(got[0].partitions, []int32{0, 4}) {
 		t.Errorf("%v", got)
 	}

@@ -3,6 +3,7 @@ package perf
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ const (
 type share struct {
 	addr       string
 	partitions []int32
+	tls        *tls.Config // nil: plain
 }
 
 // shares asks the cluster who leads what.
@@ -75,7 +77,7 @@ func split(list []share, n int, repeat bool) []share {
 	var out []share
 	for _, s := range list {
 		for i := range n {
-			part := share{addr: s.addr}
+			part := share{addr: s.addr, tls: s.tls}
 			for j := i; j < len(s.partitions); j += n {
 				part.partitions = append(part.partitions, s.partitions[j])
 			}
@@ -99,6 +101,10 @@ func resolve(ctx context.Context, cl *kgo.Client, topic string, connections int,
 	if err != nil {
 		return nil, err
 	}
+	secure, _ := cl.OptValue(kgo.DialTLSConfig).(*tls.Config)
+	for i := range list {
+		list[i].tls = secure
+	}
 	return split(list, connections, repeat), nil
 }
 
@@ -109,10 +115,15 @@ type wireConn struct {
 	payload []byte // of the last frame; reused
 }
 
-// dial connects and closes the connection when ctx ends, which makes blocked
-// reads and writes return.
-func dial(ctx context.Context, addr string) (*wireConn, func(), error) {
-	conn, err := (&net.Dialer{Timeout: rawDialTimeout}).DialContext(ctx, "tcp", addr)
+// dial connects as the client of the share would, and closes the connection when
+// ctx ends, which makes blocked reads and writes return.
+func (s share) dial(ctx context.Context) (*wireConn, func(), error) {
+	plain := &net.Dialer{Timeout: rawDialTimeout}
+	connect := plain.DialContext
+	if s.tls != nil {
+		connect = (&tls.Dialer{NetDialer: plain, Config: s.tls}).DialContext
+	}
+	conn, err := connect(ctx, "tcp", s.addr)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -69,7 +69,7 @@ type rawFetcher struct {
 }
 
 func (f *rawFetcher) connection(ctx context.Context, part share, starts kadm.ListedOffsets) error {
-	conn, closeConn, err := dial(ctx, part.addr)
+	conn, closeConn, err := part.dial(ctx)
 	if err != nil {
 		return quiet(ctx, err)
 	}

@@ -87,7 +87,7 @@ type rawSender struct {
 func (s *rawSender) connection(ctx context.Context, part share, start time.Time, connections float64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	conn, closeConn, err := dial(ctx, part.addr)
+	conn, closeConn, err := part.dial(ctx)
 	if err != nil {
 		return quiet(ctx, err)
 	}
