@@ -178,6 +178,9 @@ func same(a, b os.FileInfo) bool {
 }
 
 func loadSecrets(t *metadata.TLS) (*secrets, error) {
+	if t.EngineFactory != "" {
+		return nil, fmt.Errorf("ssl.engine.factory.class is %s: classes of Java cannot be loaded; leave the key out", t.EngineFactory)
+	}
 	mapper, err := auth.ParsePrincipalRules(t.PrincipalMappingRules)
 	if err != nil {
 		return nil, err
@@ -188,6 +191,9 @@ func loadSecrets(t *metadata.TLS) (*secrets, error) {
 		// small ones.
 		DynamicRecordSizingDisabled: true,
 	}}
+	for _, key := range t.JavaOnly {
+		s.hints = append(s.hints, key+" has no effect: this broker does not use Java's TLS")
+	}
 	if err := s.fillProtocol(t); err != nil {
 		return nil, err
 	}

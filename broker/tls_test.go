@@ -317,6 +317,33 @@ func TestSSLReload(t *testing.T) {
 	}
 }
 
+// A session from before a change of the trust store lets nobody in.
+func TestSSLResumption(t *testing.T) {
+	b := startSSL(t, map[string]string{"ssl.client.auth": "required"})
+	alice := b.ca.Client(b.ca.Issue("alice"))
+	alice.ClientSessionCache = tls.NewLRUClientSessionCache(8)
+	resumed := func() bool {
+		nc, err := tls.Dial("tcp", b.addr, alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		if err := askApiVersions(nc); err != nil {
+			t.Fatal(err)
+		}
+		return nc.ConnectionState().DidResume
+	}
+	resumed()
+	if !resumed() {
+		t.Error("sessions are not resumed")
+	}
+	if who := b.witness.who(); slices.Contains(who, "User:ANONYMOUS") {
+		t.Errorf("principals %s", who)
+	}
+	b.writeTrust(certtest.New(t))
+	b.wantRefused("a session of before", alice)
+}
+
 // Stores change by requests, too, behind the listener's prefix.
 func TestSSLAlterConfigs(t *testing.T) {
 	b := startSSL(t, nil)
@@ -386,6 +413,7 @@ func TestSSLStartErrors(t *testing.T) {
 		{"ssl.keystore.password is not", map[string]string{"ssl.keystore.type": "PKCS12", "ssl.keystore.location": stores + "/java.p12"}},
 		{"no such file", map[string]string{"ssl.keystore.type": "PEM", "ssl.keystore.location": stores + "/nothing"}},
 		{"no key store", nil},
+		{"classes of Java", map[string]string{"ssl.engine.factory.class": "com.example.Engines"}},
 		{"ssl.enabled.protocols", map[string]string{"ssl.enabled.protocols": "TLSv9"}},
 		{"ssl.principal.mapping.rules", map[string]string{"ssl.principal.mapping.rules": "RULE:("}},
 		{"see ssl.truststore.password", map[string]string{

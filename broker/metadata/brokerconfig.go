@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -254,11 +255,30 @@ func (c *Configs) fillListeners(b *BrokerConfig) (err error) {
 			return err
 		}
 	}
-	b.InterBrokerListener = c.text("inter.broker.listener.name")
-	if b.InterBrokerListener == "" {
-		b.InterBrokerListener = c.text("security.inter.broker.protocol")
+	b.InterBrokerListener, err = c.interBrokerListener(b.AdvertisedListeners)
+	return err
+}
+
+// interBrokerListener is the listener for other brokers: the one that is named,
+// or whose name is the protocol that is set; by default PLAINTEXT or, where there
+// is none, the first.
+func (c *Configs) interBrokerListener(advertised []Listener) (string, error) {
+	const byName, byProtocol = "inter.broker.listener.name", "security.inter.broker.protocol"
+	name, key := strings.ToUpper(c.text(byName)), byName
+	_, protocolSet := c.static[byProtocol]
+	switch {
+	case name != "" && protocolSet:
+		return "", invalidf("Only one of %s and %s should be set.", byName, byProtocol)
+	case name == "":
+		name, key = c.text(byProtocol), byProtocol
 	}
-	return nil
+	if slices.ContainsFunc(advertised, func(l Listener) bool { return l.Name == name }) {
+		return name, nil
+	}
+	if key == byProtocol && !protocolSet {
+		return advertised[0].Name, nil
+	}
+	return "", invalidf("%s is %s, but no listener of that name is advertised.", key, name)
 }
 
 // parseProtocolMap reads NAME:PROTOCOL,….

@@ -189,6 +189,38 @@ func TestBrokerConfig(t *testing.T) {
 	}
 }
 
+func TestInterBrokerListener(t *testing.T) {
+	const protocols = "IN:PLAINTEXT,OUT:SSL,SSL:SSL,PLAINTEXT:PLAINTEXT"
+	for _, c := range []struct {
+		listeners, name, protocol string
+		want                      string // "" for an error
+	}{
+		{"IN://:1,PLAINTEXT://:2", "", "", "PLAINTEXT"},
+		{"SSL://:1", "", "", "SSL"},
+		{"OUT://:1,IN://:2", "in", "", "IN"},
+		{"PLAINTEXT://:1,SSL://:2", "", "SSL", "SSL"},
+		{"OUT://:1", "", "SSL", ""},
+		{"OUT://:1", "IN", "", ""},
+		{"IN://:1", "IN", "PLAINTEXT", ""},
+	} {
+		p := map[string]string{"listeners": c.listeners, "listener.security.protocol.map": protocols}
+		if c.name != "" {
+			p["inter.broker.listener.name"] = c.name
+		}
+		if c.protocol != "" {
+			p["security.inter.broker.protocol"] = c.protocol
+		}
+		configs, err := NewConfigs(1, p)
+		if c.want == "" {
+			if !errors.Is(err, ErrInvalidConfig) {
+				t.Errorf("%v: %v", p, err)
+			}
+		} else if err != nil || configs.Broker().InterBrokerListener != c.want {
+			t.Errorf("%v: %v, want %s", p, err, c.want)
+		}
+	}
+}
+
 func TestValidateBroker(t *testing.T) {
 	c := newConfigs(t)
 	for _, test := range []struct {

@@ -31,6 +31,9 @@ type TLS struct {
 
 	AllowDNChanges, AllowSANChanges bool
 	PrincipalMappingRules           string // ssl.principal.mapping.rules
+
+	EngineFactory string   // ssl.engine.factory.class
+	JavaOnly      []string // keys that are set and mean something in Java alone
 }
 
 // fillTLS resolves the keys of the listeners that encrypt.
@@ -64,7 +67,20 @@ func (c *Configs) tlsOf(listener string) *TLS {
 		AllowDNChanges:         at("ssl.allow.dn.changes").b,
 		AllowSANChanges:        at("ssl.allow.san.changes").b,
 		PrincipalMappingRules:  text("ssl.principal.mapping.rules"),
+		EngineFactory:          text("ssl.engine.factory.class"),
+		JavaOnly:               c.javaOnly(at),
 	}
+}
+
+// javaOnly are the keys of Java's own TLS whose values are not the defaults.
+func (c *Configs) javaOnly(at func(string) value) []string {
+	var set []string
+	for _, name := range []string{"ssl.keymanager.algorithm", "ssl.provider", "ssl.secure.random.implementation", "ssl.trustmanager.algorithm"} {
+		if at(name).s != c.brokers.byName[name].defaultValue().s {
+			set = append(set, name)
+		}
+	}
+	return set
 }
 
 // ofListener is the value of a broker key for one listener. c.mu is held, or c is

@@ -263,6 +263,45 @@ func TestSSLReplacedStore(t *testing.T) {
 	}
 }
 
+// Kafka's own tool gives a listener another store, and is told why one cannot be.
+func TestSSLAlteredStore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the tool is a Java process")
+	}
+	ca, dir := certtest.New(t), t.TempDir()
+	put := func(name string, host string) (file, cert string) {
+		p := ca.Issue("broker", host)
+		return certtest.Write(t, filepath.Join(dir, name), p.Key, p.Cert), p.Cert
+	}
+	keys, _ := put("first.pem", "127.0.0.1")
+	s := startSSL(t, map[string]string{"ssl.keystore.type": "PEM", "ssl.keystore.location": keys})
+	run := filepath.Join(testbed.Root(), "deploy", "testbed", "run")
+	for _, version := range versions() {
+		t.Run(version, func(t *testing.T) {
+			testbed.Require(t, "kafka-"+version)
+			alter := func(file string) (string, error) {
+				out, errs, err := testbed.Run("", run, "kafka-tool", version, "kafka-configs", "--bootstrap-server", s.Addr, "--alter",
+					"--entity-type", "brokers", "--entity-name", "0", "--add-config", "listener.name.ssl.ssl.keystore.location="+file)
+				return out + errs, err
+			}
+			next, cert := put(version+".pem", "127.0.0.1")
+			if out, err := alter(next); err != nil || !strings.Contains(out, "Completed updating config for broker") {
+				t.Errorf("%v\n%s", err, out)
+			}
+			if shown := shownBy(t, s.ssl, ca); shown != cert {
+				t.Errorf("shown after the change:\n%s", shown)
+			}
+			elsewhere, _ := put("elsewhere.pem", "192.0.2.1")
+			if out, _ := alter(elsewhere); !strings.Contains(out, "alternative names 127.0.0.1 are gone") {
+				t.Errorf("a store for another host:\n%s", out)
+			}
+			if shown := shownBy(t, s.ssl, ca); shown != cert {
+				t.Errorf("shown after the refusal:\n%s", shown)
+			}
+		})
+	}
+}
+
 // shownBy is the certificate that a new connection gets to see, as PEM text.
 func shownBy(t *testing.T, addr string, ca *certtest.Authority) string {
 	t.Helper()
