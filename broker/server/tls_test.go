@@ -263,3 +263,15 @@ func BenchmarkTLSEcho(b *testing.B) {
 		c.recv()
 	}
 }
+
+func BenchmarkTLSHandshake(b *testing.B) {
+	f, cfg := startTLS(b, Config{}, Security{}, func(r *Request) { r.Reply(Response{}) })
+	b.ReportAllocs()
+	for b.Loop() {
+		nc, err := tls.Dial("tcp", f.addr, cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		nc.Close()
+	}
+}
