@@ -62,8 +62,8 @@ type Log struct {
 type hooks struct {
 	// remove deletes files after file.delete.delay.ms.
 	remove func(names []string, delayMs int64)
-	// rolled tells that a segment was sealed and should be synced soon.
-	rolled func(l *Log)
+	// rolled tells that the segments below upTo are sealed and should be synced soon.
+	rolled func(l *Log, upTo int64)
 	// truncated stores the lowered recovery point before it returns.
 	truncated func(l *Log) error
 	// advanced tells that the start offset moved by request.
@@ -357,7 +357,7 @@ func (l *Log) roll(base, now int64) error {
 	l.segments.Store(&list)
 	l.dirDirty = true
 	if l.hooks.rolled != nil {
-		l.hooks.rolled(l)
+		l.hooks.rolled(l, base)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 )
@@ -24,14 +25,25 @@ func (l *Log) Sync(upTo int64) error {
 	if l.flushed.Load() >= upTo {
 		return l.usable()
 	}
-	return l.syncLocked()
+	return l.syncLocked(math.MaxInt64)
+}
+
+// syncSealed makes the segments durable that were sealed below upTo, the base of
+// a segment.
+func (l *Log) syncSealed(upTo int64) error {
+	l.syncMu.Lock()
+	defer l.syncMu.Unlock()
+	if l.safe.Load() >= upTo {
+		return l.usable()
+	}
+	return l.syncLocked(upTo)
 }
 
 // syncAll syncs also what has no offset: indexes, snapshots, folder entries.
 func (l *Log) syncAll() error {
 	l.syncMu.Lock()
 	defer l.syncMu.Unlock()
-	return l.syncLocked()
+	return l.syncLocked(math.MaxInt64)
 }
 
 // syncWork is what one sync has to do, collected under mu and done without it.
@@ -44,13 +56,14 @@ type syncWork struct {
 	dir       bool
 }
 
-// syncLocked does one sync up to the current end. The caller holds syncMu.
-func (l *Log) syncLocked() error {
+// syncLocked does one sync of all segments whose base is below upTo. The caller
+// holds syncMu.
+func (l *Log) syncLocked(upTo int64) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
 	l.mu.Lock()
-	w := l.collectSync()
+	w := l.collectSync(upTo)
 	l.mu.Unlock()
 	if err := l.doSync(w); err != nil {
 		if l.deletedBefore(err) {
@@ -60,13 +73,14 @@ func (l *Log) syncLocked() error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.flushed.Store(w.end)
-	l.safe.Store(w.end)
+	l.flushed.Store(max(w.end, l.flushed.Load()))
+	safe := w.end
 	// Segments that were sealed during the sync still wait for theirs.
 	list := *l.segments.Load()
 	for i := len(list) - 2; i >= 0 && list[i].unsynced; i-- {
-		l.safe.Store(min(w.end, list[i].base))
+		safe = min(w.end, list[i].base)
 	}
+	l.safe.Store(safe)
 	return nil
 }
 
@@ -76,16 +90,21 @@ func (l *Log) deletedBefore(err error) bool {
 	return l.closed.Load() && errors.Is(err, fs.ErrNotExist)
 }
 
-func (l *Log) collectSync() syncWork {
-	w := syncWork{end: l.EndOffset(), snapshots: l.unsynced, dir: l.dirDirty}
+// collectSync lists what a sync of the segments below upTo has to do. The caller
+// holds mu.
+func (l *Log) collectSync(upTo int64) syncWork {
+	w := syncWork{end: min(l.EndOffset(), upTo), snapshots: l.unsynced, dir: l.dirDirty}
 	from := l.flushed.Load()
 	list := *l.segments.Load()
 	first := floorSegment(list, from)
 	for first > 0 && list[first-1].unsynced {
 		first--
 	}
-	w.segments = append(w.segments, list[first:]...)
-	for _, s := range w.segments {
+	for _, s := range list[first:] {
+		if s.base >= upTo {
+			break
+		}
+		w.segments = append(w.segments, s)
 		s.syncing.Store(true)
 		s.dirty.Store(false)
 		if s.unsynced {
@@ -97,7 +116,10 @@ func (l *Log) collectSync() syncWork {
 			w.txns = append(w.txns, s)
 		}
 	}
-	l.unsynced, l.dirDirty, l.records, l.oldest = nil, false, 0, 0
+	l.unsynced, l.dirDirty = nil, false
+	if w.end == l.EndOffset() {
+		l.records, l.oldest = 0, 0
+	}
 	return w
 }
 

@@ -21,9 +21,20 @@ type work struct {
 	flushEvery atomic.Int64 // ms; smallest flush.ms of the directory's logs, MaxInt64: none
 
 	mu       sync.Mutex
-	rolled   map[*Log]struct{} // logs with a newly sealed segment
-	removals []removal         // unordered
+	rolled   map[*Log]sealed // logs with newly sealed segments
+	removals []removal       // unordered
 }
+
+// sealed says that a log's segments below upTo are to be synced at a time.
+type sealed struct {
+	upTo int64
+	due  time.Time
+}
+
+// sealedDelay is how long a sealed segment may stay in the page cache alone. What
+// retention deletes within it is never written to the disk at all, and the
+// system's own write-back may have done the work by then.
+const sealedDelay = 5 * time.Second
 
 // removal is a file or folder to delete at a time.
 type removal struct {
@@ -33,7 +44,7 @@ type removal struct {
 
 func (w *work) init() {
 	w.wake = make(chan struct{}, 1)
-	w.rolled = map[*Log]struct{}{}
+	w.rolled = map[*Log]sealed{}
 	w.flushEvery.Store(math.MaxInt64)
 }
 
@@ -44,12 +55,14 @@ func (w *work) signal() {
 	}
 }
 
-// syncSoon asks the worker to sync a log.
-func (d *logDir) syncSoon(l *Log) {
+// syncSoon asks the worker to sync what a log has sealed below upTo, in a while.
+func (d *logDir) syncSoon(l *Log, upTo int64) {
 	d.work.mu.Lock()
-	d.work.rolled[l] = struct{}{}
-	d.work.mu.Unlock()
-	d.work.signal()
+	defer d.work.mu.Unlock()
+	if _, ok := d.work.rolled[l]; !ok { // else what is noted comes first
+		d.work.rolled[l] = sealed{upTo, time.Now().Add(sealedDelay)}
+		d.work.signal()
+	}
 }
 
 // removeLater asks the worker to delete files or folders.
@@ -162,23 +175,33 @@ func (d *logDir) nextDue(lastFlush time.Time) time.Duration {
 	for _, r := range d.work.removals {
 		wait = min(wait, time.Until(r.due))
 	}
+	for _, s := range d.work.rolled {
+		wait = min(wait, time.Until(s.due))
+	}
 	return max(wait, 0)
 }
 
 // step does what is due. Errors have taken the directory off line or are
 // reported; either way the worker goes on.
 func (d *logDir) step(now time.Time) {
-	d.syncRolled()
 	if d.work.flush.Swap(false) {
 		d.flushDue(now)
 	}
-	if d.work.retain.Swap(false) {
-		d.retain(now)
-	}
+	d.dropDue(now)
 	if d.work.checkpoint.Swap(false) {
 		if err := d.checkpoint(); err != nil {
 			d.m.logger.Warn("checkpoint failed", "dir", d.path, "err", err)
 		}
+	}
+	for d.syncRolled(now) {
+		d.dropDue(time.Now()) // what is deleted need not be synced
+	}
+}
+
+// dropDue does retention and deletions.
+func (d *logDir) dropDue(now time.Time) {
+	if d.work.retain.Swap(false) {
+		d.retain(now)
 	}
 	d.removeDue(now)
 	if d.work.space.Swap(false) {
@@ -196,14 +219,30 @@ func (d *logDir) makeRoom() {
 	d.work.signal()
 }
 
-func (d *logDir) syncRolled() {
+// syncRolled syncs the sealed segments of one log that are due at now, if there
+// is one.
+func (d *logDir) syncRolled(now time.Time) bool {
 	d.work.mu.Lock()
-	rolled := d.work.rolled
-	d.work.rolled = map[*Log]struct{}{}
-	d.work.mu.Unlock()
-	for l := range rolled {
-		d.sync(l)
+	var due *Log
+	upTo := int64(0)
+	for l, s := range d.work.rolled {
+		if !s.due.After(now) {
+			due, upTo = l, s.upTo
+			delete(d.work.rolled, l)
+			break
+		}
 	}
+	d.work.mu.Unlock()
+	if due == nil {
+		return false
+	}
+	if err := due.syncSealed(upTo); err != nil && !due.closed.Load() {
+		d.m.logger.Warn("sync failed", "partition", due.tp, "err", err)
+	}
+	if base := due.active().base; base > upTo && !due.closed.Load() {
+		d.syncSoon(due, base)
+	}
+	return true
 }
 
 func (d *logDir) sync(l *Log) {
