@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/leatstream/leat/broker/commitlog"
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/coordination"
 	"github.com/leatstream/leat/broker/coordination/embedded"
 	"github.com/leatstream/leat/broker/coordination/transfer"
@@ -204,7 +204,7 @@ func (m *importer) lockDirs(context.Context) error {
 			m.warn("log directory %s does not exist", dir)
 			continue
 		}
-		lock, err := m.fs.Lock(filepath.Join(dir, commitlog.LockFile))
+		lock, err := m.fs.Lock(filepath.Join(dir, format.LockFile))
 		if errors.Is(err, vfs.ErrLocked) {
 			return fmt.Errorf("%w: a broker runs on %s; stop it first", ErrImportConflict, dir)
 		}
@@ -291,7 +291,7 @@ func (m *importer) checkDirs(context.Context) error {
 		m.listPartitions(t, folders)
 	}
 	for _, name := range slices.Sorted(maps.Keys(folders)) {
-		if _, ok := commitlog.ParseFolder(name); ok {
+		if _, ok := format.ParseFolder(name); ok {
 			m.warn("%s is of a partition that the cluster does not know, or not on this broker", folders[name])
 		}
 	}
@@ -300,7 +300,7 @@ func (m *importer) checkDirs(context.Context) error {
 
 // checkIdentity makes sure that a log directory is of the cluster and the broker.
 func (m *importer) checkIdentity(dir string) error {
-	meta, found, err := commitlog.ReadMetaProperties(m.fs, dir)
+	meta, found, err := format.ReadMetaProperties(m.fs, dir)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", dir, err)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/leatstream/leat/broker/commitlog"
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/coordination"
 	"github.com/leatstream/leat/broker/coordination/transfer"
 	"github.com/leatstream/leat/broker/vfs"
@@ -122,7 +122,7 @@ func TestImportRefusesForeignFolders(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	held, err := vfs.OS{}.Lock(filepath.Join(dir, commitlog.LockFile))
+	held, err := vfs.OS{}.Lock(filepath.Join(dir, format.LockFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -425,9 +426,9 @@ func (l *Log) write(p *Prepared, cfg *Config, info AppendInfo) error {
 	}
 	if txns := l.producers.aborted(&l.pending); len(txns) > 0 {
 		known := s.txns.entries()
-		if err := s.txns.add(l.dir.fs, s.path(txnSuffix), txns); err != nil {
+		if err := s.txns.add(l.dir.fs, s.path(format.TxnIndexSuffix), txns); err != nil {
 			err = l.undo(s, h, pos, err)
-			if terr := s.txns.rewrite(l.dir.fs, s.path(txnSuffix), known); terr != nil {
+			if terr := s.txns.rewrite(l.dir.fs, s.path(format.TxnIndexSuffix), known); terr != nil {
 				return l.health.fail("undo transaction index", terr)
 			}
 			return err

@@ -8,12 +8,13 @@ import (
 	"io"
 	"math"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
 
 // ErrDamagedIndex says that an index file does not fit its log file.
-var ErrDamagedIndex = fmt.Errorf("%w: index does not fit the log", ErrCorruptFile)
+var ErrDamagedIndex = fmt.Errorf("%w: index does not fit the log", format.ErrCorruptFile)
 
 const (
 	checkBuffer = 256 << 10 // bytes of the log file in memory at a time
@@ -362,22 +363,22 @@ type indexCheck struct {
 func readIndexCheck(fsys vfs.FS, s *segment) (*indexCheck, error) {
 	x := &indexCheck{s: s, newest: math.MinInt64}
 	v := verifier{fs: fsys, report: func(p Problem) { x.problems = append(x.problems, p) }}
-	offsets, err := v.read(s.path(indexSuffix))
+	offsets, err := v.read(s.path(format.IndexSuffix))
 	if err != nil {
 		return nil, err
 	}
-	times, err := v.read(s.path(timeSuffix))
+	times, err := v.read(s.path(format.TimeIndexSuffix))
 	if err != nil {
 		return nil, err
 	}
 	var bad error
 	if x.offsets, bad = ReadOffsetIndex(offsets, s.base); bad != nil {
-		x.problem(indexSuffix, len(x.offsets)*8, bad)
+		x.problem(format.IndexSuffix, len(x.offsets)*8, bad)
 	}
 	if x.times, bad = ReadTimeIndex(times, s.base); bad != nil {
-		x.problem(timeSuffix, len(x.times)*12, bad)
+		x.problem(format.TimeIndexSuffix, len(x.times)*12, bad)
 	}
-	for _, suffix := range [...]string{txnSuffix, snapshotSuffix} {
+	for _, suffix := range [...]string{format.TxnIndexSuffix, format.SnapshotSuffix} {
 		if err := v.small(s.path(suffix)); err != nil {
 			return nil, err
 		}
@@ -387,7 +388,7 @@ func readIndexCheck(fsys vfs.FS, s *segment) (*indexCheck, error) {
 
 // problem notes what is wrong with an index; one note per file is enough.
 func (x *indexCheck) problem(suffix string, pos int, err error) {
-	name := fileName(x.s.base, suffix)
+	name := format.FileName(x.s.base, suffix)
 	x.wrong = true
 	for _, p := range x.problems {
 		if p.File == name {
@@ -406,12 +407,12 @@ func (x *indexCheck) batch(pos int64, b record.Batch, lost damages) {
 			continue
 		}
 		if e.Position < pos || e.Offset < first {
-			x.problem(indexSuffix, x.i*8, fmt.Errorf("%w: no batch with offset %d at position %d", ErrDamagedIndex, e.Offset, e.Position))
+			x.problem(format.IndexSuffix, x.i*8, fmt.Errorf("%w: no batch with offset %d at position %d", ErrDamagedIndex, e.Offset, e.Position))
 		}
 	}
 	for ; x.j < len(x.offsets) && x.offsets[x.j].Offset <= last; x.j++ {
 		if o := x.offsets[x.j].Offset; o != last && !lost.lost(o) {
-			x.problem(indexSuffix, x.j*8, fmt.Errorf("%w: no batch ends with offset %d", ErrDamagedIndex, o))
+			x.problem(format.IndexSuffix, x.j*8, fmt.Errorf("%w: no batch ends with offset %d", ErrDamagedIndex, o))
 		}
 	}
 	before := x.newest
@@ -422,7 +423,7 @@ func (x *indexCheck) batch(pos int64, b record.Batch, lost damages) {
 			continue
 		}
 		if e.Offset < first || e.Timestamp != b.MaxTimestamp() || e.Timestamp < before {
-			x.problem(timeSuffix, x.k*12, fmt.Errorf("%w: %d is not the largest timestamp up to offset %d", ErrDamagedIndex, e.Timestamp, e.Offset))
+			x.problem(format.TimeIndexSuffix, x.k*12, fmt.Errorf("%w: %d is not the largest timestamp up to offset %d", ErrDamagedIndex, e.Timestamp, e.Offset))
 		}
 	}
 }
@@ -431,14 +432,14 @@ func (x *indexCheck) batch(pos int64, b record.Batch, lost damages) {
 func (x *indexCheck) finish(lost damages) []Problem {
 	if x.i < len(x.offsets) || x.j < len(x.offsets) {
 		if at := min(x.i, x.j); len(lost) == 0 {
-			x.problem(indexSuffix, at*8, fmt.Errorf("%w: entry beyond the end", ErrDamagedIndex))
+			x.problem(format.IndexSuffix, at*8, fmt.Errorf("%w: entry beyond the end", ErrDamagedIndex))
 		}
 	}
 	if len(lost) == 0 && x.k < len(x.times) {
-		x.problem(timeSuffix, x.k*12, fmt.Errorf("%w: entry beyond the end", ErrDamagedIndex))
+		x.problem(format.TimeIndexSuffix, x.k*12, fmt.Errorf("%w: entry beyond the end", ErrDamagedIndex))
 	}
 	if n := len(x.times); len(lost) == 0 && n > 0 && x.times[n-1].Timestamp != x.newest {
-		x.problem(timeSuffix, (n-1)*12, fmt.Errorf("%w: the largest timestamp is %d, not %d", ErrDamagedIndex, x.newest, x.times[n-1].Timestamp))
+		x.problem(format.TimeIndexSuffix, (n-1)*12, fmt.Errorf("%w: the largest timestamp is %d, not %d", ErrDamagedIndex, x.newest, x.times[n-1].Timestamp))
 	}
 	return x.problems
 }
@@ -471,9 +472,9 @@ func (l *Log) remakeIndexes(s *segment, cuts int64) error {
 		s.maxTS.Store(fresh.maxTS.Load())
 		s.maxAt.Store(fresh.maxAt.Load())
 	}
-	err = l.health.replaceFile(l.dir.fs, s.path(indexSuffix), encodeEntries(offsets))
+	err = l.health.replaceFile(l.dir.fs, s.path(format.IndexSuffix), encodeEntries(offsets))
 	if err == nil {
-		err = l.health.replaceFile(l.dir.fs, s.path(timeSuffix), encodeEntries(times))
+		err = l.health.replaceFile(l.dir.fs, s.path(format.TimeIndexSuffix), encodeEntries(times))
 	}
 	if err != nil {
 		return l.health.failUnlessFull("make index anew", err)

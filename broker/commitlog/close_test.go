@@ -3,6 +3,7 @@ package commitlog
 import (
 	"testing"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/vfs"
 )
 
@@ -26,7 +27,7 @@ func TestClosedLogHasIndexes(t *testing.T) {
 		if err := m.Close(1); err != nil {
 			t.Fatal(name, err)
 		}
-		for _, suffix := range []string{logSuffix, indexSuffix, timeSuffix} {
+		for _, suffix := range []string{format.LogSuffix, format.IndexSuffix, format.TimeIndexSuffix} {
 			if _, err := fsys.Stat(active.path(suffix)); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}

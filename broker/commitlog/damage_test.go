@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -139,7 +140,7 @@ func TestOneBitOfSegment(t *testing.T) {
 		for at := int64(0); at < s.Size; at += block {
 			pos, bit := min(at+rng.Int64N(block), s.Size-1), rng.IntN(8)
 			mem := base.Clone()
-			flip(t, mem, rotDir+fileName(s.BaseOffset, logSuffix), pos, bit)
+			flip(t, mem, rotDir+format.FileName(s.BaseOffset, format.LogSuffix), pos, bit)
 			m, l := openTest(t, mem, rotConfig())
 			if p := checkAll(t, l); len(p) > 0 {
 				t.Errorf("segment %d, position %d, bit %d: the indexes are fine, but %v", s.BaseOffset, pos, bit, p)
@@ -180,11 +181,11 @@ func TestOneBitPerBlock(t *testing.T) {
 		for _, s := range l.SealedSegments() {
 			for at := int64(0); at < s.Size; at += 4096 {
 				pos := min(at+rng.Int64N(4096), s.Size-1)
-				flip(t, mem, rotDir+fileName(s.BaseOffset, logSuffix), pos, rng.IntN(8))
+				flip(t, mem, rotDir+format.FileName(s.BaseOffset, format.LogSuffix), pos, rng.IntN(8))
 				flipped = append(flipped, place{s.BaseOffset, pos})
 			}
 			if seed%2 == 0 {
-				_ = mem.Remove(rotDir + fileName(s.BaseOffset, indexSuffix))
+				_ = mem.Remove(rotDir + format.FileName(s.BaseOffset, format.IndexSuffix))
 			}
 		}
 		if err := m.Close(-1); err != nil {
@@ -214,8 +215,8 @@ func TestOneBitPerBlock(t *testing.T) {
 // One bit in each place of the indexes is found, and the index made as it was.
 func TestOneBitOfIndex(t *testing.T) {
 	base := rotten(t)
-	for _, suffix := range []string{indexSuffix, timeSuffix} {
-		name := rotDir + fileName(0, suffix)
+	for _, suffix := range []string{format.IndexSuffix, format.TimeIndexSuffix} {
+		name := rotDir + format.FileName(0, suffix)
 		want, err := vfs.ReadFile(base, name, 1<<20)
 		if err != nil {
 			t.Fatal(err)
@@ -225,7 +226,7 @@ func TestOneBitOfIndex(t *testing.T) {
 			flip(t, mem, name, int64(at), at%8)
 			m, l := openTest(t, mem, rotConfig())
 			problems := checkAll(t, l)
-			if len(problems) == 0 || problems[0].File != fileName(0, suffix) || problems[0].Topic != world0.Topic {
+			if len(problems) == 0 || problems[0].File != format.FileName(0, suffix) || problems[0].Topic != world0.Topic {
 				t.Fatalf("%s, byte %d: %v", name, at, problems)
 			}
 			if len(l.Damage()) > 0 {
@@ -248,7 +249,7 @@ func TestOneBitOfIndex(t *testing.T) {
 // A read that meets bytes which are no batch marks them itself.
 func TestReadMarksDamage(t *testing.T) {
 	mem := rotten(t)
-	flip(t, mem, rotDir+fileName(0, logSuffix), 16, 3) // the format of the first batch
+	flip(t, mem, rotDir+format.FileName(0, format.LogSuffix), 16, 3) // the format of the first batch
 	m, l := openTest(t, mem, rotConfig())
 	if _, err := l.Read(0, 1000, true, l.EndOffset()); !errors.Is(err, ErrCorruptBatch) {
 		t.Fatalf("read: %v", err)
@@ -268,7 +269,7 @@ func TestReadMarksDamage(t *testing.T) {
 // A reader that cannot make sense of the bytes it was given has them checked.
 func TestSuspectBytesAreMarked(t *testing.T) {
 	mem := rotten(t)
-	flip(t, mem, rotDir+fileName(0, logSuffix), 100, 3) // among the records
+	flip(t, mem, rotDir+format.FileName(0, format.LogSuffix), 100, 3) // among the records
 	m, l := openTest(t, mem, rotConfig())
 	for range 2 {
 		s, err := l.Read(1, 1000, true, l.EndOffset())
@@ -312,13 +313,13 @@ func TestMarksGo(t *testing.T) {
 			}
 		}},
 		{"healing", func(t *testing.T, mem *vfs.Mem, l *Log) {
-			flip(t, mem, rotDir+fileName(0, logSuffix), 4000, 1)
+			flip(t, mem, rotDir+format.FileName(0, format.LogSuffix), 4000, 1)
 			checkAll(t, l)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mem := rotten(t)
-			flip(t, mem, rotDir+fileName(0, logSuffix), 4000, 1)
+			flip(t, mem, rotDir+format.FileName(0, format.LogSuffix), 4000, 1)
 			m, l := openTest(t, mem, rotConfig())
 			checkAll(t, l)
 			if len(l.Damage()) != 1 {
@@ -331,7 +332,7 @@ func TestMarksGo(t *testing.T) {
 			if err := m.Close(-1); err != nil {
 				t.Fatal(err)
 			}
-			if data, err := vfs.ReadFile(mem, "/data/"+damageFile, 1000); err != nil || string(data) != "0\n0\n" {
+			if data, err := vfs.ReadFile(mem, "/data/"+format.DamageFile, 1000); err != nil || string(data) != "0\n0\n" {
 				t.Errorf("list of damage: %q, %v", data, err)
 			}
 		})
@@ -351,7 +352,7 @@ func TestSegmentChangesWhileChecked(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mem := rotten(t)
-			flip(t, mem, rotDir+fileName(0, logSuffix), 9000, 1)
+			flip(t, mem, rotDir+format.FileName(0, format.LogSuffix), 9000, 1)
 			m, l := openTest(t, mem, rotConfig())
 			check, err := l.CheckSegment(0)
 			if err != nil {
@@ -382,8 +383,8 @@ func TestSegmentChangesWhileChecked(t *testing.T) {
 // marks are there or found again.
 func TestCrashWhileMarking(t *testing.T) {
 	mem := rotten(t)
-	flip(t, mem, rotDir+fileName(0, logSuffix), 3000, 5)
-	flip(t, mem, rotDir+fileName(0, logSuffix), 9000, 5)
+	flip(t, mem, rotDir+format.FileName(0, format.LogSuffix), 3000, 5)
+	flip(t, mem, rotDir+format.FileName(0, format.LogSuffix), 9000, 5)
 	m, l := openTest(t, mem, rotConfig())
 	rng := rand.New(rand.NewPCG(3, 3))
 	var crashes []*vfs.Mem

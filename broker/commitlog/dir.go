@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 	"golang.org/x/sync/errgroup"
@@ -89,7 +89,7 @@ func (d *logDir) open(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if d.lock, err = fsys.Lock(filepath.Join(d.path, LockFile)); err != nil {
+	if d.lock, err = fsys.Lock(filepath.Join(d.path, format.LockFile)); err != nil {
 		return err
 	}
 	d.health.space = newSpace(fsys, d.path, d.m.cfg.ReserveBytes, d.m.logger, d.makeRoom)
@@ -97,20 +97,20 @@ func (d *logDir) open(ctx context.Context) error {
 	if err := d.checkMeta(); err != nil {
 		return err
 	}
-	recovery, err := d.readCheckpoint(recoveryPointFile)
+	recovery, err := d.readCheckpoint(format.RecoveryPointFile)
 	if err != nil {
 		return err
 	}
-	starts, err := d.readCheckpoint(logStartFile)
+	starts, err := d.readCheckpoint(format.LogStartFile)
 	if err != nil {
 		return err
 	}
-	cleaned, err := d.readCheckpoint(cleanerOffsetFile)
+	cleaned, err := d.readCheckpoint(format.CleanerOffsetFile)
 	if err != nil {
 		return err
 	}
 	d.wasCleaned = len(cleaned) > 0
-	clean, epoch, err := takeCleanShutdown(fsys, d.path)
+	clean, epoch, err := format.TakeCleanShutdown(fsys, d.path)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (d *logDir) make() error {
 // checkMeta compares meta.properties with this broker, writing it when missing.
 func (d *logDir) checkMeta() error {
 	fsys, cfg := d.m.cfg.FS, &d.m.cfg
-	have, found, err := ReadMetaProperties(fsys, d.path)
+	have, found, err := format.ReadMetaProperties(fsys, d.path)
 	if err != nil {
 		return err
 	}
@@ -148,29 +148,29 @@ func (d *logDir) checkMeta() error {
 	if found && have.BrokerID >= 0 && have.BrokerID != cfg.BrokerID {
 		return fmt.Errorf("meta.properties belongs to broker %d, not %d", have.BrokerID, cfg.BrokerID)
 	}
-	want := MetaProperties{BrokerID: cfg.BrokerID, ClusterID: cfg.ClusterID, DirectoryID: have.DirectoryID}
+	want := format.MetaProperties{BrokerID: cfg.BrokerID, ClusterID: cfg.ClusterID, DirectoryID: have.DirectoryID}
 	if want.ClusterID == "" {
 		want.ClusterID = have.ClusterID
 	}
 	if found && have == want {
 		return nil
 	}
-	return d.health.replaceFile(fsys, filepath.Join(d.path, metaPropertiesFile), encodeMeta(want, time.Now()))
+	return d.health.replaceFile(fsys, filepath.Join(d.path, format.MetaPropertiesFile), want.Encode(time.Now()))
 }
 
 // readCheckpoint reads one checkpoint; a damaged one counts as empty, which
 // costs time, not data.
-func (d *logDir) readCheckpoint(file string) (offsets, error) {
-	o, err := readOffsets(d.m.cfg.FS, filepath.Join(d.path, file))
-	if errors.Is(err, ErrCorruptFile) {
+func (d *logDir) readCheckpoint(file string) (format.Offsets, error) {
+	o, err := format.ReadOffsets(d.m.cfg.FS, filepath.Join(d.path, file))
+	if errors.Is(err, format.ErrCorruptFile) {
 		d.m.logger.Warn("checkpoint is unreadable", "dir", d.path, "file", file, "err", err)
-		return offsets{}, nil
+		return format.Offsets{}, nil
 	}
 	return o, err
 }
 
 // openLogs opens the logs of the directory, a few at a time.
-func (d *logDir) openLogs(ctx context.Context, clean bool, recovery, starts, cleaned offsets) error {
+func (d *logDir) openLogs(ctx context.Context, clean bool, recovery, starts, cleaned format.Offsets) error {
 	found, err := d.findLogs()
 	if err != nil {
 		return err
@@ -238,7 +238,7 @@ func (d *logDir) findLogs() ([]record.TopicPartition, error) {
 		case strings.HasSuffix(name, "-stray"):
 			d.m.logger.Info("leaving a folder alone", "dir", d.path, "folder", name)
 		default:
-			tp, ok := parseFolder(name)
+			tp, ok := format.ParseFolder(name)
 			if !ok {
 				d.m.logger.Warn("folder is no partition and is left alone", "dir", d.path, "folder", name)
 				continue
@@ -256,19 +256,6 @@ func (d *logDir) findLogs() ([]record.TopicPartition, error) {
 		}
 	}
 	return out, nil
-}
-
-// parseFolder takes "topic-3" apart.
-func parseFolder(name string) (record.TopicPartition, bool) {
-	i := strings.LastIndexByte(name, '-')
-	if i <= 0 {
-		return record.TopicPartition{}, false
-	}
-	n, err := strconv.ParseUint(name[i+1:], 10, 31)
-	if err != nil || strconv.FormatUint(n, 10) != name[i+1:] {
-		return record.TopicPartition{}, false
-	}
-	return record.TopicPartition{Topic: name[:i], Partition: int32(n)}, true
 }
 
 // options are those of a log that holds nothing yet.
@@ -323,45 +310,45 @@ func (d *logDir) checkpoint() error {
 }
 
 func (d *logDir) writeRecovery() error {
-	o := offsets{}
+	o := format.Offsets{}
 	for _, l := range d.list() {
 		o[l.tp] = l.recoveryPoint()
 	}
-	return d.writeCheckpoint(recoveryPointFile, o)
+	return d.writeCheckpoint(format.RecoveryPointFile, o)
 }
 
 // writeStarts stores the start offsets that the file names do not tell.
 func (d *logDir) writeStarts() error {
-	o := offsets{}
+	o := format.Offsets{}
 	for _, l := range d.list() {
 		if start := l.StartOffset(); start > (*l.segments.Load())[0].base {
 			o[l.tp] = start
 		}
 	}
-	return d.writeCheckpoint(logStartFile, o)
+	return d.writeCheckpoint(format.LogStartFile, o)
 }
 
 // writeCleaned stores how far logs were compacted. Without compacted logs there
 // is no such file.
 func (d *logDir) writeCleaned() error {
-	o := offsets{}
+	o := format.Offsets{}
 	for _, l := range d.list() {
 		if offset := l.CleanedOffset(); offset != notCleaned {
 			o[l.tp] = offset
 		}
 	}
 	d.checkpointMu.Lock()
-	_, written := d.written[cleanerOffsetFile]
+	_, written := d.written[format.CleanerOffsetFile]
 	d.checkpointMu.Unlock()
 	if len(o) == 0 && !written && !d.wasCleaned {
 		return nil
 	}
-	return d.writeCheckpoint(cleanerOffsetFile, o)
+	return d.writeCheckpoint(format.CleanerOffsetFile, o)
 }
 
 // writeCheckpoint replaces a checkpoint file if its contents differ.
-func (d *logDir) writeCheckpoint(file string, o offsets) error {
-	return d.writeFile(file, encodeOffsets(o))
+func (d *logDir) writeCheckpoint(file string, o format.Offsets) error {
+	return d.writeFile(file, o.Encode())
 }
 
 // writeFile replaces a file of the directory if its contents differ.
@@ -403,7 +390,7 @@ func (d *logDir) close(brokerEpoch int64) error {
 	if d.health.err() == nil && d.lock != nil {
 		err := d.checkpoint()
 		if err == nil {
-			err = putCleanShutdown(d.m.cfg.FS, d.path, brokerEpoch)
+			err = format.PutCleanShutdown(d.m.cfg.FS, d.path, brokerEpoch)
 		}
 		errs = append(errs, err)
 	}

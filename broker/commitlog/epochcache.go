@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/vfs"
 )
 
@@ -33,7 +34,7 @@ type epochCache struct {
 // damaged one is reported and left to recovery, which refills it.
 func loadEpochs(fsys vfs.FS, name string) (*epochCache, error) {
 	c := &epochCache{}
-	data, err := vfs.ReadFile(fsys, name, maxCheckpoint)
+	data, err := vfs.ReadFile(fsys, name, format.MaxCheckpoint)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
@@ -45,7 +46,7 @@ func loadEpochs(fsys vfs.FS, name string) (*epochCache, error) {
 }
 
 func decodeEpochs(data []byte) ([]epochEntry, error) {
-	lines, err := splitCheckpoint(data)
+	lines, err := format.Lines(data)
 	if err != nil {
 		return nil, err
 	}
@@ -53,12 +54,12 @@ func decodeEpochs(data []byte) ([]epochEntry, error) {
 	for _, line := range lines {
 		f := strings.Fields(line)
 		if len(f) != 2 {
-			return nil, fmt.Errorf("%w: epoch line %.80q", ErrCorruptFile, line)
+			return nil, fmt.Errorf("%w: epoch line %.80q", format.ErrCorruptFile, line)
 		}
 		epoch, err1 := strconv.ParseInt(f[0], 10, 32)
 		start, err2 := strconv.ParseInt(f[1], 10, 64)
 		if err := errors.Join(err1, err2); err != nil || epoch < 0 || start < 0 {
-			return nil, fmt.Errorf("%w: epoch line %.80q", ErrCorruptFile, line)
+			return nil, fmt.Errorf("%w: epoch line %.80q", format.ErrCorruptFile, line)
 		}
 		entries = addEpoch(entries, epochEntry{int32(epoch), start})
 	}
@@ -70,7 +71,7 @@ func encodeEpochs(entries []epochEntry) []byte {
 	for i, e := range entries {
 		lines[i] = fmt.Sprintf("%d %d", e.epoch, e.start)
 	}
-	return joinCheckpoint(lines)
+	return format.JoinLines(lines)
 }
 
 // addEpoch gives entries with e at the end, after taking away those that

@@ -59,6 +59,4 @@ var (
 	ErrMoveTorn = errors.New("commitlog: neither the log nor its copy can be used before the next start")
 	// ErrInconsistentTopicID says that a folder belongs to another topic of the same name.
 	ErrInconsistentTopicID = errors.New("commitlog: topic id differs from the one on disk")
-	// ErrCorruptFile says that a checkpoint, snapshot or index file cannot be read.
-	ErrCorruptFile = errors.New("commitlog: corrupt file")
 )

@@ -10,36 +10,6 @@ import (
 	"github.com/leatstream/leat/broker/vfs"
 )
 
-func TestCheckpointFormats(t *testing.T) {
-	o := offsets{{Topic: "b", Partition: 1}: 7, {Topic: "a", Partition: 0}: 9}
-	data := encodeOffsets(o)
-	if string(data) != "0\n2\na 0 9\nb 1 7\n" {
-		t.Fatalf("%q", data)
-	}
-	got, err := decodeOffsets(data)
-	if err != nil || len(got) != 2 || got[record.TopicPartition{Topic: "b", Partition: 1}] != 7 {
-		t.Fatalf("%v %v", got, err)
-	}
-	if empty, err := decodeOffsets(nil); err != nil || len(empty) != 0 {
-		t.Errorf("an empty file, as Kafka makes it at its first start: %v %v", empty, err)
-	}
-	for _, bad := range []string{"\n", "0", "1\n0\n", "0\n2\na 0 9\n", "0\n1\na 0\n", "0\n1\na x 9\n", "0\n-1\n"} {
-		if _, err := decodeOffsets([]byte(bad)); err == nil {
-			t.Errorf("%q is taken", bad)
-		}
-	}
-	if s := string(encodeEpochs([]epochEntry{{0, 0}, {3, 17}})); s != "0\n2\n0 0\n3 17\n" {
-		t.Errorf("%q", s)
-	}
-	if s := string(encodeTopicID([16]byte{1})); s != "version: 0\ntopic_id: AQAAAAAAAAAAAAAAAAAAAA" {
-		t.Errorf("%q", s)
-	}
-	want := "#\n#Tue Nov 14 22:13:20 UTC 2023\nbroker.id=4\ncluster.id=abc\nversion=0\n"
-	if s := string(encodeMeta(MetaProperties{BrokerID: 4, ClusterID: "abc"}, testNow)); s != want {
-		t.Errorf("%q", s)
-	}
-}
-
 func TestSnapshotFormat(t *testing.T) {
 	p := newProducer(7)
 	p.epoch, p.coordinatorEpoch = 1, 2
@@ -61,6 +31,9 @@ func TestSnapshotFormat(t *testing.T) {
 }
 
 func TestEpochCache(t *testing.T) {
+	if s := string(encodeEpochs([]epochEntry{{0, 0}, {3, 17}})); s != "0\n2\n0 0\n3 17\n" {
+		t.Errorf("%q", s)
+	}
 	var e []epochEntry
 	for _, add := range []epochEntry{{0, 0}, {2, 10}, {5, 20}} {
 		e = addEpoch(e, add)
@@ -137,19 +110,11 @@ func TestManagerKeepsWhatItOwns(t *testing.T) {
 func FuzzFileDecoders(f *testing.F) {
 	p := newProducer(7)
 	f.Add(encodeSnapshot(map[int64]*producer{7: &p}))
-	f.Add(encodeOffsets(offsets{{Topic: "a", Partition: 0}: 9}))
 	f.Add(encodeEpochs([]epochEntry{{1, 2}}))
-	f.Add(encodeTopicID([16]byte{1}))
-	f.Add(encodeMeta(MetaProperties{BrokerID: 1}, testNow))
 	f.Add(appendTxn(nil, AbortedTxn{1, 2, 3, 4}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if list, err := decodeSnapshot(data); err == nil && len(list)*snapshotEntrySize+snapshotHeader != len(data) {
 			t.Fatal("snapshot of another size")
-		}
-		if o, err := decodeOffsets(data); err == nil {
-			if again, err := decodeOffsets(encodeOffsets(o)); err != nil || len(again) != len(o) {
-				t.Fatalf("offsets do not survive: %v", err)
-			}
 		}
 		if e, err := decodeEpochs(data); err == nil {
 			if again, err := decodeEpochs(encodeEpochs(e)); err != nil || len(again) != len(e) {
@@ -165,12 +130,6 @@ func FuzzFileDecoders(f *testing.F) {
 				t.Fatal("transaction index does not survive")
 			}
 		}
-		if id, err := decodeTopicID(data); err == nil {
-			if again, err := decodeTopicID(encodeTopicID(id)); err != nil || again != id {
-				t.Fatal("topic id does not survive")
-			}
-		}
-		_, _ = decodeMeta(data)
 		_, _ = parseIndex(data, func(prev *offsetEntry, e offsetEntry) bool { return prev == nil || e.rel > prev.rel })
 		_, _ = parseIndex(data, func(prev *timeEntry, e timeEntry) bool { return prev == nil || e.ts > prev.ts })
 	})

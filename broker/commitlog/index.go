@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/vfs"
 )
 
@@ -148,7 +149,7 @@ func (x *index[E]) floor(s *segment, suffix string, key int64) (e E, ok bool, er
 		return e, false, err
 	}
 	if i = searchKey(block, key); i < 0 {
-		return e, false, ErrCorruptFile
+		return e, false, format.ErrCorruptFile
 	}
 	return block[i], true, nil
 }
@@ -273,7 +274,7 @@ func readIndex[E indexEntry[E]](fsys vfs.FS, name string, maxBytes int64, valid 
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		return nil, errors.Join(ErrCorruptFile, err)
+		return nil, errors.Join(format.ErrCorruptFile, err)
 	}
 	return parseIndex(data, valid)
 }
@@ -287,13 +288,13 @@ func parseIndex[E indexEntry[E]](data []byte, valid func(prev *E, e E) bool) ([]
 	size := zero.size()
 	whole := (end + size - 1) / size * size
 	if whole > len(data) || len(data)%size != 0 {
-		return nil, ErrCorruptFile
+		return nil, format.ErrCorruptFile
 	}
 	entries := decodeEntries[E](data[:whole])
 	var prev *E
 	for i := range entries {
 		if !valid(prev, entries[i]) {
-			return nil, ErrCorruptFile
+			return nil, format.ErrCorruptFile
 		}
 		prev = &entries[i]
 	}

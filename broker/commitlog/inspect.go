@@ -4,12 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -39,14 +38,14 @@ const (
 func KindOf(path string) (k Kind, base int64) {
 	name := filepath.Base(path)
 	switch name {
-	case recoveryPointFile, logStartFile, highWatermarkFile, cleanerOffsetFile:
+	case format.RecoveryPointFile, format.LogStartFile, format.HighWatermarkFile, format.CleanerOffsetFile:
 		return KindOffsets, 0
 	case epochFile:
 		return KindEpochs, 0
-	case partitionMetadataFile:
+	case format.PartitionMetadataFile:
 		return KindTopicID, 0
 	}
-	for _, suffix := range [...]string{deletedSuffix, cleanedSuffix, swapSuffix} {
+	for _, suffix := range [...]string{format.DeletedSuffix, format.CleanedSuffix, format.SwapSuffix} {
 		name = strings.TrimSuffix(name, suffix)
 	}
 	ext := filepath.Ext(name)
@@ -55,8 +54,8 @@ func KindOf(path string) (k Kind, base int64) {
 		return KindUnknown, 0
 	}
 	k = map[string]Kind{
-		logSuffix: KindLog, indexSuffix: KindOffsetIndex, timeSuffix: KindTimeIndex,
-		txnSuffix: KindTxnIndex, snapshotSuffix: KindSnapshot,
+		format.LogSuffix: KindLog, format.IndexSuffix: KindOffsetIndex, format.TimeIndexSuffix: KindTimeIndex,
+		format.TxnIndexSuffix: KindTxnIndex, format.SnapshotSuffix: KindSnapshot,
 	}[ext]
 	return k, base
 }
@@ -98,7 +97,7 @@ func ReadOffsetIndex(data []byte, base int64) ([]IndexEntry, error) {
 	entries, err := wholeEntries[offsetEntry](data)
 	for i, e := range entries {
 		if i > 0 && (e.rel <= entries[i-1].rel || e.pos <= entries[i-1].pos) {
-			return out, fmt.Errorf("%w: entry %d does not come after the one before", ErrCorruptFile, i)
+			return out, fmt.Errorf("%w: entry %d does not come after the one before", format.ErrCorruptFile, i)
 		}
 		out = append(out, IndexEntry{base + int64(e.rel), int64(e.pos)})
 	}
@@ -117,7 +116,7 @@ func ReadTimeIndex(data []byte, base int64) ([]TimeIndexEntry, error) {
 	entries, err := wholeEntries[timeEntry](data)
 	for i, e := range entries {
 		if i > 0 && (e.ts <= entries[i-1].ts || e.rel < entries[i-1].rel) {
-			return out, fmt.Errorf("%w: entry %d does not come after the one before", ErrCorruptFile, i)
+			return out, fmt.Errorf("%w: entry %d does not come after the one before", format.ErrCorruptFile, i)
 		}
 		out = append(out, TimeIndexEntry{e.ts, base + int64(e.rel)})
 	}
@@ -130,7 +129,7 @@ func wholeEntries[E indexEntry[E]](data []byte) ([]E, error) {
 	var zero E
 	var err error
 	if rest := len(data) % zero.size(); rest != 0 {
-		err = fmt.Errorf("%w: %d bytes after the last entry", ErrCorruptFile, rest)
+		err = fmt.Errorf("%w: %d bytes after the last entry", format.ErrCorruptFile, rest)
 	}
 	entries := decodeEntries[E](data)
 	for n := len(entries); n > 0 && any(entries[n-1]) == any(zero); n-- {
@@ -174,30 +173,6 @@ func ReadSnapshot(data []byte) ([]ProducerEntry, error) {
 	return out, err
 }
 
-// PartitionOffset is one line of a checkpoint of offsets.
-type PartitionOffset struct {
-	record.TopicPartition
-	Offset int64
-}
-
-// ReadOffsetCheckpoint reads a checkpoint of offsets, in the order of the
-// partitions.
-func ReadOffsetCheckpoint(data []byte) ([]PartitionOffset, error) {
-	byPartition, err := decodeOffsets(data)
-	out := make([]PartitionOffset, 0, len(byPartition))
-	for _, tp := range slices.SortedFunc(maps.Keys(byPartition), comparePartitions) {
-		out = append(out, PartitionOffset{tp, byPartition[tp]})
-	}
-	return out, err
-}
-
-func comparePartitions(a, b record.TopicPartition) int {
-	if c := strings.Compare(a.Topic, b.Topic); c != 0 {
-		return c
-	}
-	return int(a.Partition) - int(b.Partition)
-}
-
 // EpochStart says that a leader epoch began at an offset.
 type EpochStart struct {
 	Epoch       int32
@@ -213,6 +188,3 @@ func ReadEpochCheckpoint(data []byte) ([]EpochStart, error) {
 	}
 	return out, err
 }
-
-// ReadTopicID reads a partition.metadata file.
-func ReadTopicID(data []byte) ([16]byte, error) { return decodeTopicID(data) }

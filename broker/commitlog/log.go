@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -159,7 +160,7 @@ func (l *Log) SetTopicID(id [16]byte) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
-	if err := l.health.replaceFile(l.dir.fs, l.dir.name(partitionMetadataFile), encodeTopicID(id)); err != nil {
+	if err := l.health.replaceFile(l.dir.fs, l.dir.name(format.PartitionMetadataFile), format.EncodeTopicID(id)); err != nil {
 		return l.health.failUnlessFull("write partition.metadata", err)
 	}
 	l.dirDirty = false // replaceFile has synced the folder
@@ -389,7 +390,7 @@ func (l *Log) takeSnapshot(offset int64) {
 	if n := len(l.snapshots); n > 0 && l.snapshots[n-1] >= offset {
 		return
 	}
-	name := l.dir.name(fileName(offset, snapshotSuffix))
+	name := l.dir.name(format.FileName(offset, format.SnapshotSuffix))
 	if err := writeUnsynced(l.dir.fs, name, encodeSnapshot(l.producers.producers)); err != nil {
 		l.logger.Warn("cannot write producer snapshot", "file", name, "err", err)
 		_ = l.dir.fs.Remove(name)
@@ -480,14 +481,14 @@ func (l *Log) release() error {
 func (l *Log) removeFiles(names []string) error {
 	var renamed []string
 	for _, name := range names {
-		err := l.dir.fs.Rename(name, name+deletedSuffix)
+		err := l.dir.fs.Rename(name, name+format.DeletedSuffix)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		renamed = append(renamed, name+deletedSuffix)
+		renamed = append(renamed, name+format.DeletedSuffix)
 	}
 	if l.hooks.remove != nil {
 		l.hooks.remove(renamed, l.cfg.Load().FileDeleteDelayMs)
@@ -503,7 +504,7 @@ func (l *Log) removeFiles(names []string) error {
 
 // files lists the names that a segment may have.
 func (s *segment) files() []string {
-	return []string{s.path(logSuffix), s.path(indexSuffix), s.path(timeSuffix), s.path(txnSuffix), s.path(snapshotSuffix)}
+	return []string{s.path(format.LogSuffix), s.path(format.IndexSuffix), s.path(format.TimeIndexSuffix), s.path(format.TxnIndexSuffix), s.path(format.SnapshotSuffix)}
 }
 
 // writeUnsynced creates or replaces a file without syncing it.

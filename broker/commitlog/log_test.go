@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -242,7 +243,7 @@ func TestFailedSyncTakesTheDirectoryOffLine(t *testing.T) {
 	if err := m.Close(1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fs.Stat("/a/" + cleanShutdownFile); err == nil {
+	if _, err := fs.Stat("/a/" + format.CleanShutdownFile); err == nil {
 		t.Fatal("a failed directory is marked as closed in order")
 	}
 }
@@ -330,7 +331,7 @@ func TestDamageAtEveryByte(t *testing.T) {
 		mustAppend(t, l, plain(t, fmt.Sprint("value ", i), "x"), OriginClient)
 		ends = append(ends, l.Size())
 	}
-	name := filepath.Join(l.Path(), fileName(0, logSuffix))
+	name := filepath.Join(l.Path(), format.FileName(0, format.LogSuffix))
 	if err := m.abandon(); err != nil {
 		t.Fatal(err)
 	}

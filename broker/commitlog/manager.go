@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 	"github.com/prometheus/client_golang/prometheus"
@@ -317,8 +318,8 @@ func (m *Manager) ReadHighWatermarks() (map[record.TopicPartition]int64, error) 
 		if d.health.err() != nil {
 			continue
 		}
-		found, err := readOffsets(m.cfg.FS, filepath.Join(d.path, highWatermarkFile))
-		if errors.Is(err, ErrCorruptFile) {
+		found, err := format.ReadOffsets(m.cfg.FS, filepath.Join(d.path, format.HighWatermarkFile))
+		if errors.Is(err, format.ErrCorruptFile) {
 			m.logger.Warn("high watermarks are unreadable and begin at the log starts", "dir", d.path, "err", err)
 			continue
 		}
@@ -340,13 +341,13 @@ func (m *Manager) WriteHighWatermarks(hw map[record.TopicPartition]int64) error 
 		if d.health.err() != nil {
 			continue
 		}
-		mine := offsets{}
+		mine := format.Offsets{}
 		for _, l := range d.list() {
 			if offset, ok := hw[l.tp]; ok {
 				mine[l.tp] = offset
 			}
 		}
-		errs = append(errs, d.writeCheckpoint(highWatermarkFile, mine))
+		errs = append(errs, d.writeCheckpoint(format.HighWatermarkFile, mine))
 	}
 	return errors.Join(errs...)
 }

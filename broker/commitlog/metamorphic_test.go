@@ -11,6 +11,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -455,7 +456,7 @@ func (w *world) checkIndexes(l *Log) {
 			w.failf("load segment %d: %v", s.base, err)
 			return
 		}
-		offsets, times := allEntries(w, &s.offsets, s.path(indexSuffix)), allEntries(w, &s.times, s.path(timeSuffix))
+		offsets, times := allEntries(w, &s.offsets, s.path(format.IndexSuffix)), allEntries(w, &s.times, s.path(format.TimeIndexSuffix))
 		wantOffsets, wantTimes, allowed := w.naiveIndexes(s)
 		if !slices.Equal(offsets, wantOffsets) {
 			w.failf("segment %d: offset index %v, want %v", s.base, offsets, wantOffsets)

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -282,7 +283,7 @@ func (v *Move) settle() error {
 // one of the two counts after a crash at any point.
 func (v *Move) exchange() error {
 	m, tp, fsys := v.m, v.source.tp, v.m.cfg.FS
-	if err := replaceFile(fsys, v.source.dir.name(movedFile), []byte(v.to.path)); err != nil {
+	if err := vfs.ReplaceFile(fsys, v.source.dir.name(movedFile), []byte(v.to.path)); err != nil {
 		v.to.remove(v.future)
 		return v.source.health.failUnlessFull("mark moved log", err)
 	}
@@ -412,7 +413,7 @@ func (d *logDir) dropInterrupted(folder string) {
 	d.removeLater([]string{filepath.Join(d.path, folder)}, 0)
 	name := strings.TrimSuffix(folder, futureFolderSuffix)
 	if i := strings.LastIndexByte(name, '.'); i > 0 {
-		if tp, ok := parseFolder(name[:i]); ok {
+		if tp, ok := format.ParseFolder(name[:i]); ok {
 			d.interrupted = append(d.interrupted, tp)
 		}
 	}

@@ -8,10 +8,10 @@ import (
 	"log/slog"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -88,22 +88,22 @@ func (l *Log) listFolder(o openOptions) (listing, error) {
 	var side []string
 	for _, e := range entries {
 		name := e.Name()
-		switch base, suffix := splitName(name); {
-		case strings.HasSuffix(name, deletedSuffix), strings.HasSuffix(name, ".tmp"):
+		switch base, suffix := format.SplitName(name); {
+		case strings.HasSuffix(name, format.DeletedSuffix), strings.HasSuffix(name, ".tmp"):
 			err = o.fs.Remove(l.dir.name(name))
-		case suffix == logSuffix:
+		case suffix == format.LogSuffix:
 			var info fs.FileInfo
 			if info, err = e.Info(); err == nil {
 				found.logs = append(found.logs, base)
 				found.sizes[base] = info.Size()
 			}
-		case suffix == snapshotSuffix:
+		case suffix == format.SnapshotSuffix:
 			found.snapshots = append(found.snapshots, base)
 		case suffix != "":
 			side = append(side, name)
 		case name == epochFile:
 			found.epochs = true
-		case name == partitionMetadataFile:
+		case name == format.PartitionMetadataFile:
 			found.topicID = true
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -118,7 +118,7 @@ func (l *Log) listFolder(o openOptions) (listing, error) {
 // removeOrphans deletes index files without a log file.
 func (l *Log) removeOrphans(found listing, side []string) error {
 	for _, name := range side {
-		base, _ := splitName(name)
+		base, _ := format.SplitName(name)
 		if _, ok := found.sizes[base]; ok {
 			continue
 		}
@@ -127,22 +127,6 @@ func (l *Log) removeOrphans(found listing, side []string) error {
 		}
 	}
 	return nil
-}
-
-// splitName takes the name of a segment's file apart; other names give "".
-func splitName(name string) (base int64, suffix string) {
-	if len(name) < 21 || name[20] != '.' {
-		return 0, ""
-	}
-	base, err := strconv.ParseInt(name[:20], 10, 64)
-	if err != nil || base < 0 {
-		return 0, ""
-	}
-	switch suffix = name[20:]; suffix {
-	case logSuffix, indexSuffix, timeSuffix, txnSuffix, snapshotSuffix:
-		return base, suffix
-	}
-	return 0, ""
 }
 
 // loadSegments builds the log's state from its folder.
@@ -180,16 +164,16 @@ func (l *Log) loadSideFiles(found listing) error {
 	var err error
 	if found.epochs {
 		if l.epochs, err = loadEpochs(l.dir.fs, l.dir.name(epochFile)); err != nil {
-			if !errors.Is(err, ErrCorruptFile) {
+			if !errors.Is(err, format.ErrCorruptFile) {
 				return err
 			}
 			l.logger.Warn("leader epochs are unreadable and will be refilled from the log", "partition", l.tp, "err", err)
 		}
 	}
 	if found.topicID {
-		id, err := readTopicID(l.dir.fs, l.dir.name(partitionMetadataFile))
+		id, err := format.ReadTopicID(l.dir.fs, l.dir.name(format.PartitionMetadataFile))
 		if err != nil {
-			return fmt.Errorf("%s: %w", l.dir.name(partitionMetadataFile), err)
+			return fmt.Errorf("%s: %w", l.dir.name(format.PartitionMetadataFile), err)
 		}
 		l.topicID.Store(&id)
 	}
@@ -262,14 +246,14 @@ func (l *Log) openActive(s *segment) (end int64, err error) {
 	if s.size.Load() == 0 {
 		s.resetIndexes()
 	} else if err := s.readIndexes(); err != nil {
-		if !errors.Is(err, ErrCorruptFile) && !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, format.ErrCorruptFile) && !errors.Is(err, fs.ErrNotExist) {
 			return 0, err
 		}
 		if err := s.rebuild(h.f, interval); err != nil {
 			return 0, err
 		}
 	}
-	if err := s.txns.load(l.dir.fs, s.path(txnSuffix), s.base); err != nil {
+	if err := s.txns.load(l.dir.fs, s.path(format.TxnIndexSuffix), s.base); err != nil {
 		return 0, err
 	}
 	end = s.base
@@ -377,7 +361,7 @@ func (l *Log) staleTxns(s *segment) error {
 	if s.txns.stale {
 		return nil
 	}
-	err := l.dir.fs.Remove(s.path(txnSuffix))
+	err := l.dir.fs.Remove(s.path(format.TxnIndexSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -520,7 +504,7 @@ func (l *Log) loadSnapshot(newest, now int64) (from int64, state *producerState,
 		if offset > newest || offset < first {
 			continue
 		}
-		name := l.dir.name(fileName(offset, snapshotSuffix))
+		name := l.dir.name(format.FileName(offset, format.SnapshotSuffix))
 		data, err := vfs.ReadFile(l.dir.fs, name, maxSnapshot)
 		if err != nil {
 			return 0, nil, err
@@ -564,7 +548,7 @@ func (l *Log) replaySegment(s *segment, from, end int64, u *update) error {
 		return err
 	}
 	if s.txns.list.Load() == nil {
-		if err := s.txns.load(l.dir.fs, s.path(txnSuffix), s.base); err != nil && !errors.Is(err, ErrCorruptFile) {
+		if err := s.txns.load(l.dir.fs, s.path(format.TxnIndexSuffix), s.base); err != nil && !errors.Is(err, format.ErrCorruptFile) {
 			return err
 		}
 	}
@@ -577,7 +561,7 @@ func (l *Log) replaySegment(s *segment, from, end int64, u *update) error {
 	if slices.Equal(kept, s.txns.entries()) && s.txns.list.Load() != nil && !s.txns.stale {
 		return nil
 	}
-	return s.txns.rewrite(l.dir.fs, s.path(txnSuffix), kept)
+	return s.txns.rewrite(l.dir.fs, s.path(format.TxnIndexSuffix), kept)
 }
 
 // replayBatches applies the batches below end and gives the transactions that

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/vfs"
 )
 
@@ -164,7 +165,7 @@ func (s *segment) giveUpFile() bool {
 // openLogFile opens the segment's log file, if need be in place of another one.
 func (s *segment) openLogFile(flags int) (vfs.File, error) {
 	for {
-		f, err := s.dir.fs.OpenFile(s.path(logSuffix), flags, 0o644)
+		f, err := s.dir.fs.OpenFile(s.path(format.LogSuffix), flags, 0o644)
 		if err == nil || !s.dir.open.makeRoom(err) {
 			return f, err
 		}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -27,7 +28,7 @@ type countedFile struct {
 }
 
 func (c *countingFS) OpenFile(name string, flag int, perm fs.FileMode) (vfs.File, error) {
-	if filepath.Ext(name) != logSuffix {
+	if filepath.Ext(name) != format.LogSuffix {
 		return c.FS.OpenFile(name, flag, perm)
 	}
 	if n := c.open.Add(1); c.limit.Load() > 0 && n > c.limit.Load() {

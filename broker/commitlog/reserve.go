@@ -167,10 +167,10 @@ func (l *Log) ShortOfSpace() bool { return l.health.space.err() != nil }
 
 // replaceFile replaces a small file, if need be in the space held back.
 func (d *dirHealth) replaceFile(fsys vfs.FS, name string, data []byte) error {
-	err := replaceFile(fsys, name, data)
+	err := vfs.ReplaceFile(fsys, name, data)
 	if err != nil && noSpace(err) {
 		d.space.release(err)
-		return replaceFile(fsys, name, data)
+		return vfs.ReplaceFile(fsys, name, data)
 	}
 	return err
 }

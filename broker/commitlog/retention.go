@@ -3,6 +3,8 @@ package commitlog
 import (
 	"slices"
 	"time"
+
+	"github.com/leatstream/leat/broker/commitlog/format"
 )
 
 // SegmentInfo describes one segment for the decision what to delete.
@@ -32,7 +34,7 @@ func (l *Log) Segments() ([]SegmentInfo, error) {
 		}
 		out[i] = SegmentInfo{BaseOffset: s.base, NextOffset: end, Size: s.size.Load(), Largest: s.maxTS.Load(), Active: i == len(list)-1}
 		if out[i].Largest < 0 && !(out[i].Active && out[i].Size == 0) {
-			if info, err := l.dir.fs.Stat(s.path(logSuffix)); err == nil {
+			if info, err := l.dir.fs.Stat(s.path(format.LogSuffix)); err == nil {
 				out[i].Largest = info.ModTime().UnixMilli()
 			}
 		}

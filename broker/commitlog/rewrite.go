@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -66,7 +67,7 @@ func (w *Rewrite) start(base int64) error {
 	s := newSegment(w.log.dir, base)
 	s.jitter = w.log.jitter(base)
 	s.created = w.list[0].created
-	f, err := s.dir.fs.OpenFile(s.path(logSuffix)+cleanedSuffix, createFlags, 0o644)
+	f, err := s.dir.fs.OpenFile(s.path(format.LogSuffix)+format.CleanedSuffix, createFlags, 0o644)
 	if err != nil {
 		return w.failed("create segment", err)
 	}
@@ -144,14 +145,14 @@ func (w *Rewrite) Abandon() {
 	for _, out := range w.outs {
 		_ = out.close()
 		for _, suffix := range segmentSuffixes {
-			_ = w.log.dir.fs.Remove(out.path(suffix) + cleanedSuffix) // opening removes what stays
+			_ = w.log.dir.fs.Remove(out.path(suffix) + format.CleanedSuffix) // opening removes what stays
 		}
 	}
 	w.outs = nil
 }
 
 // segmentSuffixes are the files that a segment consists of; the log comes first.
-var segmentSuffixes = [...]string{logSuffix, indexSuffix, timeSuffix, txnSuffix}
+var segmentSuffixes = [...]string{format.LogSuffix, format.IndexSuffix, format.TimeIndexSuffix, format.TxnIndexSuffix}
 
 // Commit makes the new segments part of the log in place of the old ones.
 // ErrSegmentsChanged says that the old ones are not what they were: nothing has
@@ -201,9 +202,9 @@ func (w *Rewrite) finish(out *rewritten) error {
 	if err != nil {
 		return w.log.health.fail("sync segment", err)
 	}
-	err = out.offsets.flush(fsys, out.path(indexSuffix)+cleanedSuffix, true, true)
-	err = errors.Join(err, out.times.flush(fsys, out.path(timeSuffix)+cleanedSuffix, true, true))
-	err = errors.Join(err, out.segment.txns.rewrite(fsys, out.path(txnSuffix)+cleanedSuffix, out.txns))
+	err = out.offsets.flush(fsys, out.path(format.IndexSuffix)+format.CleanedSuffix, true, true)
+	err = errors.Join(err, out.times.flush(fsys, out.path(format.TimeIndexSuffix)+format.CleanedSuffix, true, true))
+	err = errors.Join(err, out.segment.txns.rewrite(fsys, out.path(format.TxnIndexSuffix)+format.CleanedSuffix, out.txns))
 	if err != nil {
 		return w.failed("write index", err)
 	}
@@ -230,7 +231,7 @@ func (w *Rewrite) unchanged() error {
 func (w *Rewrite) exchange() error {
 	l := w.log
 	for _, out := range slices.Backward(w.outs) {
-		if err := w.rename(out, segmentSuffixes[:], cleanedSuffix, swapSuffix); err != nil {
+		if err := w.rename(out, segmentSuffixes[:], format.CleanedSuffix, format.SwapSuffix); err != nil {
 			return err
 		}
 	}
@@ -252,7 +253,7 @@ func (w *Rewrite) exchange() error {
 	}
 	for _, suffixes := range [...][]string{segmentSuffixes[:1], segmentSuffixes[1:]} {
 		for _, out := range w.outs {
-			if err := w.rename(out, suffixes, swapSuffix, ""); err != nil {
+			if err := w.rename(out, suffixes, format.SwapSuffix, ""); err != nil {
 				return err
 			}
 		}
@@ -268,7 +269,7 @@ func (w *Rewrite) rename(out *rewritten, suffixes []string, from, to string) err
 	for _, suffix := range suffixes {
 		name := out.path(suffix)
 		err := out.dir.fs.Rename(name+from, name+to)
-		if err != nil && !(suffix == txnSuffix && errors.Is(err, fs.ErrNotExist)) {
+		if err != nil && !(suffix == format.TxnIndexSuffix && errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 	}

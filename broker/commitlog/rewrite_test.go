@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -160,7 +161,7 @@ func checkTidy(t *testing.T, fsys vfs.FS, l *Log) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), cleanedSuffix) || strings.HasSuffix(e.Name(), swapSuffix) {
+		if strings.HasSuffix(e.Name(), format.CleanedSuffix) || strings.HasSuffix(e.Name(), format.SwapSuffix) {
 			t.Errorf("%s is left over", e.Name())
 		}
 	}
@@ -248,7 +249,7 @@ func TestHolesOfCompaction(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := fsys.Remove("/data/" + recoveryPointFile); err != nil {
+		if err := fsys.Remove("/data/" + format.RecoveryPointFile); err != nil {
 			t.Fatal(err)
 		}
 		cfg := l.Config()
@@ -291,7 +292,7 @@ func TestCleanedOffsetSurvives(t *testing.T) {
 	if err := l.SetCleanedOffset(8, 0); err != nil {
 		t.Fatal(err)
 	}
-	data, err := vfs.ReadFile(fsys, "/data/"+cleanerOffsetFile, 1000)
+	data, err := vfs.ReadFile(fsys, "/data/"+format.CleanerOffsetFile, 1000)
 	if err != nil || string(data) != "0\n1\nt 0 8\n" {
 		t.Errorf("checkpoint %q, %v", data, err)
 	}

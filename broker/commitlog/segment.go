@@ -11,20 +11,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
-)
-
-// The suffixes of a segment's files.
-const (
-	logSuffix      = ".log"
-	indexSuffix    = ".index"
-	timeSuffix     = ".timeindex"
-	txnSuffix      = ".txnindex"
-	snapshotSuffix = ".snapshot"
-	deletedSuffix  = ".deleted"
-	cleanedSuffix  = ".cleaned"
-	swapSuffix     = ".swap"
 )
 
 const (
@@ -35,9 +24,6 @@ const (
 	reserveShare = 4
 	minReserve   = 1 << 20
 )
-
-// fileName gives the name of a segment's file: 20 digits and a suffix.
-func fileName(base int64, suffix string) string { return fmt.Sprintf("%020d%s", base, suffix) }
 
 // folder is a log's folder, whose path changes when the log is deleted.
 type folder struct {
@@ -100,7 +86,7 @@ func newSegment(dir *folder, base int64) *segment {
 	return s
 }
 
-func (s *segment) path(suffix string) string { return s.dir.name(fileName(s.base, suffix)) }
+func (s *segment) path(suffix string) string { return s.dir.name(format.FileName(s.base, suffix)) }
 
 // create makes the log file of a new, empty active segment; its index files
 // come with the first flush of indexes that finds records.
@@ -200,11 +186,11 @@ func (s *segment) load(interval int32) error {
 	if s.loaded.Load() {
 		return nil
 	}
-	if err := s.txns.load(s.dir.fs, s.path(txnSuffix), s.base); err != nil {
+	if err := s.txns.load(s.dir.fs, s.path(format.TxnIndexSuffix), s.base); err != nil {
 		return err
 	}
 	if err := s.readIndexes(); err != nil {
-		if !errors.Is(err, ErrCorruptFile) && !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, format.ErrCorruptFile) && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		if err := s.rebuild(h.f, interval); err != nil {
@@ -221,20 +207,20 @@ func (s *segment) load(interval int32) error {
 // size of the log file.
 func (s *segment) readIndexes() error {
 	size := s.size.Load()
-	offsets, err := readIndex(s.dir.fs, s.path(indexSuffix), 1<<30, func(prev *offsetEntry, e offsetEntry) bool {
+	offsets, err := readIndex(s.dir.fs, s.path(format.IndexSuffix), 1<<30, func(prev *offsetEntry, e offsetEntry) bool {
 		return e.pos > 0 && int64(e.pos) < size && (prev == nil || e.rel > prev.rel && e.pos > prev.pos)
 	})
 	if err != nil {
 		return err
 	}
-	times, err := readIndex(s.dir.fs, s.path(timeSuffix), 1<<30, func(prev *timeEntry, e timeEntry) bool {
+	times, err := readIndex(s.dir.fs, s.path(format.TimeIndexSuffix), 1<<30, func(prev *timeEntry, e timeEntry) bool {
 		return e.ts >= 0 && e.rel <= math.MaxInt32 && (prev == nil || e.ts > prev.ts && e.rel >= prev.rel)
 	})
 	if err != nil {
 		return err
 	}
 	if len(times) == 0 && size > 0 {
-		return ErrCorruptFile // a closed segment always has its largest timestamp here
+		return format.ErrCorruptFile // a closed segment always has its largest timestamp here
 	}
 	s.offsets.set(offsets, len(offsets))
 	s.times.set(times, len(times))
@@ -322,16 +308,16 @@ func (s *segment) closeTimes() {
 // partition.
 func (s *segment) flushIndexes(sync bool) error {
 	create := s.size.Load() > 0
-	if err := s.offsets.flush(s.dir.fs, s.path(indexSuffix), sync, create); err != nil {
+	if err := s.offsets.flush(s.dir.fs, s.path(format.IndexSuffix), sync, create); err != nil {
 		return err
 	}
-	return s.times.flush(s.dir.fs, s.path(timeSuffix), sync, create)
+	return s.times.flush(s.dir.fs, s.path(format.TimeIndexSuffix), sync, create)
 }
 
 // makeIndexes makes the index files of a segment without records. A broker that
 // opens the folder after a clean stop expects them.
 func (s *segment) makeIndexes() error {
-	for _, suffix := range []string{indexSuffix, timeSuffix} {
+	for _, suffix := range []string{format.IndexSuffix, format.TimeIndexSuffix} {
 		f, err := s.dir.fs.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE, 0o644)
 		if err == nil {
 			err = f.Close()
@@ -374,7 +360,7 @@ func (s *segment) locate(f vfs.File, offset, size int64, interval int32) (at loc
 		if err := s.load(interval); err != nil {
 			return at, false, err
 		}
-		if e, found, err := s.offsets.floor(s, indexSuffix, int64(rel)); err != nil {
+		if e, found, err := s.offsets.floor(s, format.IndexSuffix, int64(rel)); err != nil {
 			return at, false, err
 		} else if found && int64(e.pos) < size {
 			from = e

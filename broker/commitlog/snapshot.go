@@ -6,6 +6,8 @@ import (
 	"hash/crc32"
 	"maps"
 	"slices"
+
+	"github.com/leatstream/leat/broker/commitlog/format"
 )
 
 // A producer snapshot file, <offset>.snapshot, holds the producer state at an
@@ -48,15 +50,15 @@ func encodeSnapshot(producers map[int64]*producer) []byte {
 func decodeSnapshot(data []byte) ([]producer, error) {
 	be := binary.BigEndian
 	if len(data) < snapshotHeader || be.Uint16(data) != 1 {
-		return nil, fmt.Errorf("%w: snapshot header", ErrCorruptFile)
+		return nil, fmt.Errorf("%w: snapshot header", format.ErrCorruptFile)
 	}
 	if crc := crc32.Checksum(data[6:], crc32.MakeTable(crc32.Castagnoli)); crc != be.Uint32(data[2:]) {
-		return nil, fmt.Errorf("%w: snapshot checksum", ErrCorruptFile)
+		return nil, fmt.Errorf("%w: snapshot checksum", format.ErrCorruptFile)
 	}
 	count := int64(int32(be.Uint32(data[6:])))
 	data = data[snapshotHeader:]
 	if count < 0 || count*snapshotEntrySize != int64(len(data)) {
-		return nil, fmt.Errorf("%w: snapshot of %d producers in %d bytes", ErrCorruptFile, count, len(data))
+		return nil, fmt.Errorf("%w: snapshot of %d producers in %d bytes", format.ErrCorruptFile, count, len(data))
 	}
 	out := make([]producer, 0, count)
 	for ; len(data) > 0; data = data[snapshotEntrySize:] {

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"math"
 	"strings"
+
+	"github.com/leatstream/leat/broker/commitlog/format"
 )
 
 // leftover is a file of a replacement that a crash interrupted.
@@ -23,15 +25,15 @@ func (l *Log) finishSwap(entries []fs.DirEntry) (bool, error) {
 	var swaps []leftover
 	found, firstCleaned := false, int64(math.MaxInt64)
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), cleanedSuffix); ok {
+		if name, ok := strings.CutSuffix(e.Name(), format.CleanedSuffix); ok {
 			found = true
-			if base, suffix := splitName(name); suffix != "" {
+			if base, suffix := format.SplitName(name); suffix != "" {
 				firstCleaned = min(firstCleaned, base)
 			}
 		}
-		if name, ok := strings.CutSuffix(e.Name(), swapSuffix); ok {
+		if name, ok := strings.CutSuffix(e.Name(), format.SwapSuffix); ok {
 			found = true
-			if base, suffix := splitName(name); suffix != "" {
+			if base, suffix := format.SplitName(name); suffix != "" {
 				swaps = append(swaps, leftover{name, base, suffix})
 			}
 		}
@@ -43,7 +45,7 @@ func (l *Log) finishSwap(entries []fs.DirEntry) (bool, error) {
 	for _, s := range swaps {
 		if s.base < firstCleaned {
 			whole = append(whole, s)
-		} else if err := l.dir.fs.Remove(l.dir.name(s.name + swapSuffix)); err != nil {
+		} else if err := l.dir.fs.Remove(l.dir.name(s.name + format.SwapSuffix)); err != nil {
 			return true, err
 		}
 	}
@@ -52,7 +54,7 @@ func (l *Log) finishSwap(entries []fs.DirEntry) (bool, error) {
 		return true, err
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), cleanedSuffix) {
+		if strings.HasSuffix(e.Name(), format.CleanedSuffix) {
 			if err := l.dir.fs.Remove(l.dir.name(e.Name())); err != nil {
 				return true, err
 			}
@@ -73,7 +75,7 @@ func (l *Log) completeSwap(entries []fs.DirEntry, swaps []leftover) error {
 	from, to := int64(math.MaxInt64), int64(-1)
 	bases := map[int64]bool{}
 	for _, s := range swaps {
-		if s.suffix != logSuffix {
+		if s.suffix != format.LogSuffix {
 			continue
 		}
 		end, err := l.endOfFile(s)
@@ -84,8 +86,8 @@ func (l *Log) completeSwap(entries []fs.DirEntry, swaps []leftover) error {
 		bases[s.base] = true
 	}
 	for _, e := range entries {
-		base, suffix := splitName(e.Name())
-		if suffix == "" || base < from || base >= to || suffix == snapshotSuffix && bases[base] {
+		base, suffix := format.SplitName(e.Name())
+		if suffix == "" || base < from || base >= to || suffix == format.SnapshotSuffix && bases[base] {
 			continue
 		}
 		if err := l.dir.fs.Remove(l.dir.name(e.Name())); err != nil {
@@ -97,8 +99,8 @@ func (l *Log) completeSwap(entries []fs.DirEntry, swaps []leftover) error {
 	}
 	for _, logs := range [...]bool{true, false} {
 		for _, s := range swaps {
-			if name := l.dir.name(s.name); (s.suffix == logSuffix) == logs {
-				if err := l.dir.fs.Rename(name+swapSuffix, name); err != nil {
+			if name := l.dir.name(s.name); (s.suffix == format.LogSuffix) == logs {
+				if err := l.dir.fs.Rename(name+format.SwapSuffix, name); err != nil {
 					return err
 				}
 			}
@@ -113,7 +115,7 @@ func (l *Log) completeSwap(entries []fs.DirEntry, swaps []leftover) error {
 // endOfFile is the offset after the last batch of a .swap log; one with damage
 // reaches as far as it is intact.
 func (l *Log) endOfFile(s leftover) (end int64, err error) {
-	f, err := l.dir.fs.OpenFile(l.dir.name(s.name+swapSuffix), readFlags, 0)
+	f, err := l.dir.fs.OpenFile(l.dir.name(s.name+format.SwapSuffix), readFlags, 0)
 	if err != nil {
 		return 0, err
 	}

@@ -7,6 +7,8 @@ import (
 	"math"
 	"os"
 	"slices"
+
+	"github.com/leatstream/leat/broker/commitlog/format"
 )
 
 const (
@@ -131,13 +133,13 @@ func (l *Log) doSync(w syncWork) error {
 	}
 	var names []string
 	for _, s := range w.sealed {
-		names = append(names, s.path(indexSuffix), s.path(timeSuffix))
+		names = append(names, s.path(format.IndexSuffix), s.path(format.TimeIndexSuffix))
 	}
 	for _, s := range w.txns {
-		names = append(names, s.path(txnSuffix))
+		names = append(names, s.path(format.TxnIndexSuffix))
 	}
 	for _, offset := range w.snapshots {
-		names = append(names, l.dir.name(fileName(offset, snapshotSuffix)))
+		names = append(names, l.dir.name(format.FileName(offset, format.SnapshotSuffix)))
 	}
 	for _, name := range names {
 		if err := syncFile(l.dir, name); err != nil {
@@ -194,7 +196,7 @@ func (l *Log) dropSnapshots(gone func(offset int64) bool) error {
 		if !gone(offset) {
 			return false
 		}
-		err := l.dir.fs.Remove(l.dir.name(fileName(offset, snapshotSuffix)))
+		err := l.dir.fs.Remove(l.dir.name(format.FileName(offset, format.SnapshotSuffix)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

@@ -3,6 +3,7 @@ package commitlog
 import (
 	"io"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -120,11 +121,11 @@ func (s *segment) findTimestamp(ts, start, limit int64) (t TimestampOffset, foun
 
 // positionBefore gives a batch boundary before which no record is at or after ts.
 func (s *segment) positionBefore(ts int64) (int64, error) {
-	e, ok, err := s.times.floor(s, timeSuffix, ts-1)
+	e, ok, err := s.times.floor(s, format.TimeIndexSuffix, ts-1)
 	if err != nil || !ok {
 		return 0, err
 	}
-	at, ok, err := s.offsets.floor(s, indexSuffix, int64(e.rel))
+	at, ok, err := s.offsets.floor(s, format.IndexSuffix, int64(e.rel))
 	if err != nil || !ok {
 		return 0, err
 	}

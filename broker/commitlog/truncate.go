@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"slices"
 	"time"
+
+	"github.com/leatstream/leat/broker/commitlog/format"
 )
 
 // TruncateTo removes every record at or above offset. An offset at or above the
@@ -157,7 +159,7 @@ func (l *Log) cutIndexes(s *segment, h *handle, size, end int64) error {
 	if len(kept) == len(txns) {
 		return nil
 	}
-	return s.txns.rewrite(l.dir.fs, s.path(txnSuffix), kept)
+	return s.txns.rewrite(l.dir.fs, s.path(format.TxnIndexSuffix), kept)
 }
 
 // dropSegment takes a segment's files away at once.

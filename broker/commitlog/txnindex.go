@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/vfs"
 )
 
@@ -33,7 +34,7 @@ func appendTxn(dst []byte, t AbortedTxn) []byte {
 // at base.
 func decodeTxns(data []byte, base int64) ([]AbortedTxn, error) {
 	if len(data)%txnEntrySize != 0 {
-		return nil, fmt.Errorf("%w: txnindex of %d bytes", ErrCorruptFile, len(data))
+		return nil, fmt.Errorf("%w: txnindex of %d bytes", format.ErrCorruptFile, len(data))
 	}
 	out := make([]AbortedTxn, 0, len(data)/txnEntrySize)
 	for ; len(data) > 0; data = data[txnEntrySize:] {
@@ -43,7 +44,7 @@ func decodeTxns(data []byte, base int64) ([]AbortedTxn, error) {
 			LastOffset: int64(be.Uint64(data[18:])), LastStableOffset: int64(be.Uint64(data[26:])),
 		}
 		if be.Uint16(data) != 0 || t.LastOffset < base || t.FirstOffset > t.LastOffset {
-			return nil, fmt.Errorf("%w: txnindex entry %+v", ErrCorruptFile, t)
+			return nil, fmt.Errorf("%w: txnindex entry %+v", format.ErrCorruptFile, t)
 		}
 		out = append(out, t)
 	}

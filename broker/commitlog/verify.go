@@ -11,6 +11,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -47,12 +48,12 @@ func Verify(ctx context.Context, fsys vfs.FS, dir string, report func(Problem)) 
 	if err != nil {
 		return v.sum, err
 	}
-	if tp, ok := parseFolder(filepath.Base(filepath.Clean(dir))); ok && isPartition(entries) {
+	if tp, ok := format.ParseFolder(filepath.Base(filepath.Clean(dir))); ok && isPartition(entries) {
 		return v.sum, v.partition(tp, dir, entries)
 	}
 	for _, e := range entries {
 		name := filepath.Join(dir, e.Name())
-		tp, ok := parseFolder(e.Name())
+		tp, ok := format.ParseFolder(e.Name())
 		switch {
 		case e.IsDir() && ok:
 			files, err := fsys.ReadDir(name)
@@ -117,13 +118,13 @@ func (v *verifier) partition(tp record.TopicPartition, dir string, entries []fs.
 	v.sum.Partitions++
 	var bases []int64
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), deletedSuffix) || strings.HasSuffix(e.Name(), cleanedSuffix) {
+		if strings.HasSuffix(e.Name(), format.DeletedSuffix) || strings.HasSuffix(e.Name(), format.CleanedSuffix) {
 			continue
 		}
 		name := filepath.Join(dir, e.Name())
 		switch k, base := KindOf(name); k {
 		case KindLog:
-			if strings.HasSuffix(name, logSuffix) {
+			if strings.HasSuffix(name, format.LogSuffix) {
 				bases = append(bases, base)
 			}
 		case KindOffsetIndex, KindTimeIndex, KindUnknown: // indexes: with their segments
@@ -144,7 +145,7 @@ func (v *verifier) partition(tp record.TopicPartition, dir string, entries []fs.
 
 // segment checks a log file and its indexes.
 func (v *verifier) segment(dir string, base int64) error {
-	name := filepath.Join(dir, fileName(base, logSuffix))
+	name := filepath.Join(dir, format.FileName(base, format.LogSuffix))
 	f, err := v.fs.OpenFile(name, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // removed by a running broker
@@ -161,7 +162,7 @@ func (v *verifier) segment(dir string, base int64) error {
 	v.sum.Bytes += size
 	v.batches = v.batches[:0]
 	if v.next > base {
-		v.problem(name, 0, fmt.Errorf("%w: the segment before reaches to offset %d", ErrCorruptFile, v.next-1))
+		v.problem(name, 0, fmt.Errorf("%w: the segment before reaches to offset %d", format.ErrCorruptFile, v.next-1))
 	}
 	pos, err := ScanBatches(f, size, func(pos int64, b record.Batch) error {
 		if err := v.batch(pos, b, base); err != nil {
@@ -230,7 +231,7 @@ func (v *verifier) records(b record.Batch) error {
 // offsetIndex checks that each entry points at a batch of the log file, of size
 // bytes, which its offset is in.
 func (v *verifier) offsetIndex(dir string, base, size int64) error {
-	name := filepath.Join(dir, fileName(base, indexSuffix))
+	name := filepath.Join(dir, format.FileName(base, format.IndexSuffix))
 	data, err := v.read(name)
 	if err != nil || data == nil {
 		return err
@@ -245,7 +246,7 @@ func (v *verifier) offsetIndex(dir string, base, size int64) error {
 			i++
 		}
 		if i == len(v.batches) || v.batches[i].pos != e.Position || e.Offset < v.batches[i].base {
-			v.problem(name, int64(n)*8, fmt.Errorf("%w: no batch with offset %d at position %d", ErrCorruptFile, e.Offset, e.Position))
+			v.problem(name, int64(n)*8, fmt.Errorf("%w: no batch with offset %d at position %d", format.ErrCorruptFile, e.Offset, e.Position))
 		}
 	}
 	if bad != nil {
@@ -256,7 +257,7 @@ func (v *verifier) offsetIndex(dir string, base, size int64) error {
 
 // timeIndex checks that no batch up to an entry's offset has a later timestamp.
 func (v *verifier) timeIndex(dir string, base int64) error {
-	name := filepath.Join(dir, fileName(base, timeSuffix))
+	name := filepath.Join(dir, format.FileName(base, format.TimeIndexSuffix))
 	data, err := v.read(name)
 	if err != nil || data == nil {
 		return err
@@ -269,7 +270,7 @@ func (v *verifier) timeIndex(dir string, base int64) error {
 			i++
 		}
 		if newest > e.Timestamp {
-			v.problem(name, int64(n)*12, fmt.Errorf("%w: a record up to offset %d has timestamp %d, not at most %d", ErrCorruptFile, e.Offset, newest, e.Timestamp))
+			v.problem(name, int64(n)*12, fmt.Errorf("%w: a record up to offset %d has timestamp %d, not at most %d", format.ErrCorruptFile, e.Offset, newest, e.Timestamp))
 		}
 	}
 	if bad != nil {
@@ -294,11 +295,11 @@ func (v *verifier) small(name string) error {
 	case KindSnapshot:
 		_, err = ReadSnapshot(data)
 	case KindOffsets:
-		_, err = ReadOffsetCheckpoint(data)
+		_, err = format.DecodeOffsets(data)
 	case KindEpochs:
 		_, err = ReadEpochCheckpoint(data)
 	case KindTopicID:
-		_, err = ReadTopicID(data)
+		_, err = format.DecodeTopicID(data)
 	}
 	if err != nil {
 		v.problem(name, -1, err)

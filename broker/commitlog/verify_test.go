@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -97,15 +98,15 @@ func TestVerifyFinds(t *testing.T) {
 		{"an offset that goes back", "00000000000000000000.log", func(b []byte) []byte { b[first+7] = 0; return b }, fmt.Sprint("00000000000000000000.log@", first), ErrCorruptBatch},
 		{"a cut end", "00000000000000000000.log", func(b []byte) []byte { return b[:first+20] }, fmt.Sprint("00000000000000000000.log@", first), record.ErrTruncated},
 		{"an old format", "00000000000000000000.log", func(b []byte) []byte { b[16] = 1; return b }, "00000000000000000000.log@0", ErrUnsupportedFormat},
-		{"a wrong position", "00000000000000000000.index", flip(7), "00000000000000000000.index@0", ErrCorruptFile},
-		{"a wrong order", "00000000000000000000.index", func(b []byte) []byte { return append(b, b[:8]...) }, "", ErrCorruptFile},
-		{"a half entry", "00000000000000000000.index", func(b []byte) []byte { return append(b, 1) }, "", ErrCorruptFile},
-		{"a wrong time", "00000000000000000000.timeindex", func(b []byte) []byte { b[5]--; return b }, "00000000000000000000.timeindex@0", ErrCorruptFile},
-		{"a bad snapshot", "*.snapshot", flip(9), "@-1", ErrCorruptFile},
-		{"a bad txnindex", "*.txnindex", func(b []byte) []byte { return b[1:] }, "@-1", ErrCorruptFile},
-		{"bad epochs", epochFile, flip(0), epochFile + "@-1", ErrCorruptFile},
-		{"a bad topic id", partitionMetadataFile, flip(0), partitionMetadataFile + "@-1", ErrCorruptFile},
-		{"a bad checkpoint", "../" + recoveryPointFile, flip(0), recoveryPointFile + "@-1", ErrCorruptFile},
+		{"a wrong position", "00000000000000000000.index", flip(7), "00000000000000000000.index@0", format.ErrCorruptFile},
+		{"a wrong order", "00000000000000000000.index", func(b []byte) []byte { return append(b, b[:8]...) }, "", format.ErrCorruptFile},
+		{"a half entry", "00000000000000000000.index", func(b []byte) []byte { return append(b, 1) }, "", format.ErrCorruptFile},
+		{"a wrong time", "00000000000000000000.timeindex", func(b []byte) []byte { b[5]--; return b }, "00000000000000000000.timeindex@0", format.ErrCorruptFile},
+		{"a bad snapshot", "*.snapshot", flip(9), "@-1", format.ErrCorruptFile},
+		{"a bad txnindex", "*.txnindex", func(b []byte) []byte { return b[1:] }, "@-1", format.ErrCorruptFile},
+		{"bad epochs", epochFile, flip(0), epochFile + "@-1", format.ErrCorruptFile},
+		{"a bad topic id", format.PartitionMetadataFile, flip(0), format.PartitionMetadataFile + "@-1", format.ErrCorruptFile},
+		{"a bad checkpoint", "../" + format.RecoveryPointFile, flip(0), format.RecoveryPointFile + "@-1", format.ErrCorruptFile},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := writeLog(t)
@@ -204,8 +205,6 @@ func FuzzInspect(f *testing.F) {
 		_, _ = ReadTimeIndex(data, base)
 		_, _ = ReadTxnIndex(data, base)
 		_, _ = ReadSnapshot(data)
-		_, _ = ReadOffsetCheckpoint(data)
 		_, _ = ReadEpochCheckpoint(data)
-		_, _ = ReadTopicID(data)
 	})
 }

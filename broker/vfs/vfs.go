@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // ErrLocked is returned by FS.Lock when another owner holds the lock.
@@ -103,4 +104,17 @@ func WriteFile(fsys FS, name string, data []byte, perm fs.FileMode) error {
 		err = cerr
 	}
 	return err
+}
+
+// ReplaceFile writes data to name so that a crash leaves the old or the new
+// contents: temporary file, sync, rename, sync of the folder.
+func ReplaceFile(fsys FS, name string, data []byte) error {
+	tmp := name + ".tmp"
+	if err := WriteFile(fsys, tmp, data, 0o644); err != nil {
+		return err
+	}
+	if err := fsys.Rename(tmp, name); err != nil {
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(name))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/leatstream/leat/broker/commitlog"
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/cmd/internal/message"
 	"github.com/leatstream/leat/cmd/internal/output"
@@ -271,9 +272,9 @@ type offsetRow struct {
 }
 
 func offsetRows(data []byte, _ int64) ([]offsetRow, error) {
-	entries, err := commitlog.ReadOffsetCheckpoint(data)
-	rows := make([]offsetRow, len(entries))
-	for i, e := range entries {
+	offsets, err := format.DecodeOffsets(data)
+	rows := make([]offsetRow, len(offsets))
+	for i, e := range offsets.Sorted() {
 		rows[i] = offsetRow{e.Topic, e.Partition, e.Offset}
 	}
 	return rows, err
@@ -300,7 +301,7 @@ type topicIDRow struct {
 }
 
 func topicIDRows(data []byte, _ int64) ([]topicIDRow, error) {
-	id, err := commitlog.ReadTopicID(data)
+	id, err := format.DecodeTopicID(data)
 	if err != nil {
 		return nil, err
 	}

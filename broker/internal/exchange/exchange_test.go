@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/leatstream/leat/broker/commitlog"
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/coordination"
 	"github.com/leatstream/leat/broker/coordination/embedded"
 	"github.com/leatstream/leat/broker/record"
@@ -302,7 +303,7 @@ func appendTransactions(t *testing.T, logDir string) {
 	t.Helper()
 	defaults := commitlog.DefaultConfig()
 	defaults.SegmentBytes, defaults.IndexIntervalBytes = 2048, 256
-	meta, _, err := commitlog.ReadMetaProperties(vfs.OS{}, logDir)
+	meta, _, err := format.ReadMetaProperties(vfs.OS{}, logDir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package commitlog
+package format
 
 import (
 	"errors"
@@ -12,7 +12,8 @@ import (
 	"github.com/leatstream/leat/broker/vfs"
 )
 
-const metaPropertiesFile = "meta.properties"
+// MetaPropertiesFile tells whose a log directory is.
+const MetaPropertiesFile = "meta.properties"
 
 // MetaProperties is the identity stored in a log directory.
 type MetaProperties struct {
@@ -24,18 +25,20 @@ type MetaProperties struct {
 // ReadMetaProperties reads the identity of a log directory; found is false when
 // the directory has none yet.
 func ReadMetaProperties(fsys vfs.FS, dir string) (p MetaProperties, found bool, err error) {
-	data, err := vfs.ReadFile(fsys, filepath.Join(dir, metaPropertiesFile), 64<<10)
+	data, err := vfs.ReadFile(fsys, filepath.Join(dir, MetaPropertiesFile), 64<<10)
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, false, nil
 	}
 	if err != nil {
 		return p, false, err
 	}
-	p, err = decodeMeta(data)
+	p, err = DecodeMetaProperties(data)
 	return p, err == nil, err
 }
 
-func decodeMeta(data []byte) (MetaProperties, error) {
+// DecodeMetaProperties reads the contents of the file; keys that it does not know
+// are left out.
+func DecodeMetaProperties(data []byte) (MetaProperties, error) {
 	p := MetaProperties{BrokerID: -1}
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimSpace(line)
@@ -64,9 +67,9 @@ func decodeMeta(data []byte) (MetaProperties, error) {
 	return p, nil
 }
 
-// encodeMeta writes the file as java.util.Properties stores it: an empty
-// comment, the date, then the keys.
-func encodeMeta(p MetaProperties, now time.Time) []byte {
+// Encode gives the file as java.util.Properties stores it: an empty comment, the
+// date, then the keys.
+func (p MetaProperties) Encode(now time.Time) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#\n#%s\n", now.UTC().Format("Mon Jan 02 15:04:05 UTC 2006"))
 	fmt.Fprintf(&b, "broker.id=%d\n", p.BrokerID)

@@ -1,4 +1,4 @@
-package commitlog
+package format
 
 import (
 	"encoding/base64"
@@ -10,14 +10,16 @@ import (
 	"github.com/leatstream/leat/broker/vfs"
 )
 
-const partitionMetadataFile = "partition.metadata"
+// PartitionMetadataFile holds the id of a partition's topic.
+const PartitionMetadataFile = "partition.metadata"
 
-// encodeTopicID gives the contents of partition.metadata.
-func encodeTopicID(id [16]byte) []byte {
+// EncodeTopicID gives the contents of partition.metadata.
+func EncodeTopicID(id [16]byte) []byte {
 	return []byte("version: 0\ntopic_id: " + base64.RawURLEncoding.EncodeToString(id[:]))
 }
 
-func decodeTopicID(data []byte) (id [16]byte, err error) {
+// DecodeTopicID reads the contents of partition.metadata.
+func DecodeTopicID(data []byte) (id [16]byte, err error) {
 	for line := range strings.Lines(string(data)) {
 		key, value, ok := strings.Cut(strings.TrimSpace(line), ": ")
 		switch {
@@ -39,8 +41,8 @@ func decodeTopicID(data []byte) (id [16]byte, err error) {
 	return id, fmt.Errorf("%w: partition.metadata without topic_id", ErrCorruptFile)
 }
 
-// readTopicID reads a folder's topic id; zero when there is none.
-func readTopicID(fsys vfs.FS, name string) ([16]byte, error) {
+// ReadTopicID reads a folder's topic id; zero when there is none.
+func ReadTopicID(fsys vfs.FS, name string) ([16]byte, error) {
 	data, err := vfs.ReadFile(fsys, name, 4096)
 	if errors.Is(err, fs.ErrNotExist) {
 		return [16]byte{}, nil
@@ -48,5 +50,5 @@ func readTopicID(fsys vfs.FS, name string) ([16]byte, error) {
 	if err != nil {
 		return [16]byte{}, err
 	}
-	return decodeTopicID(data)
+	return DecodeTopicID(data)
 }

@@ -1,4 +1,4 @@
-package commitlog
+package format
 
 import (
 	"encoding/json"
@@ -10,18 +10,19 @@ import (
 	"github.com/leatstream/leat/broker/vfs"
 )
 
-const cleanShutdownFile = ".kafka_cleanshutdown"
+// CleanShutdownFile marks a directory whose logs were closed in order.
+const CleanShutdownFile = ".kafka_cleanshutdown"
 
 type cleanShutdown struct {
 	Version     int   `json:"version"`
 	BrokerEpoch int64 `json:"brokerEpoch"`
 }
 
-// takeCleanShutdown reads and removes the mark of an orderly stop. The mark is
+// TakeCleanShutdown reads and removes the mark of an orderly stop. The mark is
 // gone for good, folder entry included, before any log is opened: a crash from
 // now on must not look like an orderly stop.
-func takeCleanShutdown(fsys vfs.FS, dir string) (clean bool, brokerEpoch int64, err error) {
-	name := filepath.Join(dir, cleanShutdownFile)
+func TakeCleanShutdown(fsys vfs.FS, dir string) (clean bool, brokerEpoch int64, err error) {
+	name := filepath.Join(dir, CleanShutdownFile)
 	data, err := vfs.ReadFile(fsys, name, 4096)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, -1, nil
@@ -39,10 +40,10 @@ func takeCleanShutdown(fsys vfs.FS, dir string) (clean bool, brokerEpoch int64, 
 	return true, mark.BrokerEpoch, fsys.SyncDir(dir)
 }
 
-// putCleanShutdown leaves the mark of an orderly stop.
-func putCleanShutdown(fsys vfs.FS, dir string, brokerEpoch int64) error {
+// PutCleanShutdown leaves the mark of an orderly stop.
+func PutCleanShutdown(fsys vfs.FS, dir string, brokerEpoch int64) error {
 	data := fmt.Appendf(nil, `{"version":0,"brokerEpoch":%d}`, brokerEpoch)
-	if err := vfs.WriteFile(fsys, filepath.Join(dir, cleanShutdownFile), data, 0o644); err != nil {
+	if err := vfs.WriteFile(fsys, filepath.Join(dir, CleanShutdownFile), data, 0o644); err != nil {
 		return err
 	}
 	return fsys.SyncDir(dir)
