@@ -1,12 +1,9 @@
 package commitlog
 
+import "github.com/leatstream/leat/broker/commitlog/index"
+
 // AbortedTxn is one aborted transaction in a range of the log.
-type AbortedTxn struct {
-	ProducerID       int64
-	FirstOffset      int64 // of the transaction's first record
-	LastOffset       int64 // of its marker
-	LastStableOffset int64 // of the log when the marker was appended
-}
+type AbortedTxn = index.AbortedTxn
 
 // AbortedTransactions lists the aborted transactions that a reader of
 // [from, to) must skip, in the order of their completion.
@@ -24,7 +21,7 @@ func (l *Log) AbortedTransactions(from, to int64) ([]AbortedTxn, error) {
 			}
 			return nil, l.readError(from, err)
 		}
-		for _, t := range s.txns.entries() {
+		for _, t := range s.txns.Entries() {
 			if t.LastOffset >= from && t.FirstOffset < to {
 				out = append(out, t)
 			}

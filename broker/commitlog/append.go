@@ -425,10 +425,10 @@ func (l *Log) write(p *Prepared, cfg *Config, info AppendInfo) error {
 		return l.undo(s, h, pos, err)
 	}
 	if txns := l.producers.aborted(&l.pending); len(txns) > 0 {
-		known := s.txns.entries()
-		if err := s.txns.add(l.dir.fs, s.path(format.TxnIndexSuffix), txns); err != nil {
+		known := s.txns.Entries()
+		if err := s.txns.Add(l.dir.fs, s.path(format.TxnIndexSuffix), txns); err != nil {
 			err = l.undo(s, h, pos, err)
-			if terr := s.txns.rewrite(l.dir.fs, s.path(format.TxnIndexSuffix), known); terr != nil {
+			if terr := s.txns.Rewrite(l.dir.fs, s.path(format.TxnIndexSuffix), known); terr != nil {
 				return l.health.fail("undo transaction index", terr)
 			}
 			return err
@@ -490,7 +490,7 @@ func (l *Log) publish(s *segment, p *Prepared, cfg *Config, info AppendInfo, pos
 	l.records += p.records
 	s.size.Store(at)
 	if t := s.tail.Load(); t != nil && s.holds(end) {
-		t.add(s.rel(end), uint32(at))
+		t.Add(s.rel(end), uint32(at))
 	}
 	l.end.Store(end)
 }

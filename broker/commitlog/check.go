@@ -9,6 +9,7 @@ import (
 	"math"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -350,8 +351,8 @@ func (c *SegmentCheck) candidate(p []byte) (int, bool) {
 // indexCheck compares the side files of a segment with its batches as they come.
 type indexCheck struct {
 	s        *segment
-	offsets  []IndexEntry
-	times    []TimeIndexEntry
+	offsets  []index.AbsoluteOffset
+	times    []index.AbsoluteTime
 	i, j, k  int // next offset entry by position and by offset; next time entry
 	newest   int64
 	wrong    bool
@@ -372,10 +373,10 @@ func readIndexCheck(fsys vfs.FS, s *segment) (*indexCheck, error) {
 		return nil, err
 	}
 	var bad error
-	if x.offsets, bad = ReadOffsetIndex(offsets, s.base); bad != nil {
+	if x.offsets, bad = index.DecodeOffsets(offsets, s.base); bad != nil {
 		x.problem(format.IndexSuffix, len(x.offsets)*8, bad)
 	}
-	if x.times, bad = ReadTimeIndex(times, s.base); bad != nil {
+	if x.times, bad = index.DecodeTimes(times, s.base); bad != nil {
 		x.problem(format.TimeIndexSuffix, len(x.times)*12, bad)
 	}
 	for _, suffix := range [...]string{format.TxnIndexSuffix, format.SnapshotSuffix} {
@@ -465,39 +466,23 @@ func (l *Log) remakeIndexes(s *segment, cuts int64) error {
 	}
 	s.openMu.Lock()
 	defer s.openMu.Unlock()
-	offsets, times := fresh.offsets.all(), fresh.times.all()
+	offsets, times := fresh.offsets.Known(), fresh.times.Known()
 	if s.loaded.Load() {
-		s.offsets.set(offsets, len(offsets))
-		s.times.set(times, len(times))
+		s.offsets.Set(offsets, len(offsets))
+		s.times.Set(times, len(times))
 		s.maxTS.Store(fresh.maxTS.Load())
 		s.maxAt.Store(fresh.maxAt.Load())
 	}
-	err = l.health.replaceFile(l.dir.fs, s.path(format.IndexSuffix), encodeEntries(offsets))
+	err = l.health.replaceFile(l.dir.fs, s.path(format.IndexSuffix), index.Encode(offsets))
 	if err == nil {
-		err = l.health.replaceFile(l.dir.fs, s.path(format.TimeIndexSuffix), encodeEntries(times))
+		err = l.health.replaceFile(l.dir.fs, s.path(format.TimeIndexSuffix), index.Encode(times))
 	}
 	if err != nil {
 		return l.health.failUnlessFull("make index anew", err)
 	}
 	if s.loaded.Load() {
-		s.offsets.seal()
-		s.times.seal()
+		s.offsets.Seal()
+		s.times.Seal()
 	}
 	return nil
-}
-
-// all gives the entries of a dense index.
-func (x *index[E]) all() []E {
-	v := x.view.Load()
-	return v.entries[:v.count.Load()]
-}
-
-func encodeEntries[E indexEntry[E]](entries []E) []byte {
-	var e E
-	size := e.size()
-	buf := make([]byte, len(entries)*size)
-	for i, e := range entries {
-		e.encode(buf[i*size:])
-	}
-	return buf
 }

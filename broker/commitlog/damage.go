@@ -248,10 +248,10 @@ func (l *Log) recheck(base, pos int64) {
 // check knows what offsets to expect at pos.
 func (s *segment) boundaryBefore(pos int64) int64 {
 	from := int64(0)
-	if v := s.offsets.view.Load(); v != nil && s.loaded.Load() {
-		for _, e := range v.entries[:v.count.Load()] {
-			if int64(e.pos) < pos {
-				from = int64(e.pos)
+	if s.loaded.Load() {
+		for _, e := range s.offsets.Known() {
+			if int64(e.Pos) < pos {
+				from = int64(e.Pos)
 			}
 		}
 	}

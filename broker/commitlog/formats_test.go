@@ -1,7 +1,6 @@
 package commitlog
 
 import (
-	"bytes"
 	"encoding/hex"
 	"testing"
 	"time"
@@ -111,7 +110,6 @@ func FuzzFileDecoders(f *testing.F) {
 	p := newProducer(7)
 	f.Add(encodeSnapshot(map[int64]*producer{7: &p}))
 	f.Add(encodeEpochs([]epochEntry{{1, 2}}))
-	f.Add(appendTxn(nil, AbortedTxn{1, 2, 3, 4}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if list, err := decodeSnapshot(data); err == nil && len(list)*snapshotEntrySize+snapshotHeader != len(data) {
 			t.Fatal("snapshot of another size")
@@ -121,16 +119,5 @@ func FuzzFileDecoders(f *testing.F) {
 				t.Fatalf("epochs do not survive: %v", err)
 			}
 		}
-		if list, err := decodeTxns(data, 0); err == nil {
-			var again []byte
-			for _, e := range list {
-				again = appendTxn(again, e)
-			}
-			if !bytes.Equal(again, data) {
-				t.Fatal("transaction index does not survive")
-			}
-		}
-		_, _ = parseIndex(data, func(prev *offsetEntry, e offsetEntry) bool { return prev == nil || e.rel > prev.rel })
-		_, _ = parseIndex(data, func(prev *timeEntry, e timeEntry) bool { return prev == nil || e.ts > prev.ts })
 	})
 }

@@ -2,7 +2,6 @@ package commitlog
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 	"strconv"
@@ -82,64 +81,6 @@ func ScanBatches(f io.ReaderAt, size int64, visit func(pos int64, b record.Batch
 		sc.skip(len(b))
 	}
 }
-
-// IndexEntry says that the batch at Position holds Offset.
-type IndexEntry struct {
-	Offset   int64
-	Position int64
-}
-
-// ReadOffsetIndex reads an .index file of the segment that starts at base.
-// Zeros at the end are left out. With ErrCorruptFile come the entries before the
-// first bad one.
-func ReadOffsetIndex(data []byte, base int64) ([]IndexEntry, error) {
-	var out []IndexEntry
-	entries, err := wholeEntries[offsetEntry](data)
-	for i, e := range entries {
-		if i > 0 && (e.rel <= entries[i-1].rel || e.pos <= entries[i-1].pos) {
-			return out, fmt.Errorf("%w: entry %d does not come after the one before", format.ErrCorruptFile, i)
-		}
-		out = append(out, IndexEntry{base + int64(e.rel), int64(e.pos)})
-	}
-	return out, err
-}
-
-// TimeIndexEntry says that no record up to Offset is later than Timestamp.
-type TimeIndexEntry struct {
-	Timestamp int64 // ms
-	Offset    int64
-}
-
-// ReadTimeIndex reads a .timeindex file as ReadOffsetIndex does an .index file.
-func ReadTimeIndex(data []byte, base int64) ([]TimeIndexEntry, error) {
-	var out []TimeIndexEntry
-	entries, err := wholeEntries[timeEntry](data)
-	for i, e := range entries {
-		if i > 0 && (e.ts <= entries[i-1].ts || e.rel < entries[i-1].rel) {
-			return out, fmt.Errorf("%w: entry %d does not come after the one before", format.ErrCorruptFile, i)
-		}
-		out = append(out, TimeIndexEntry{e.ts, base + int64(e.rel)})
-	}
-	return out, err
-}
-
-// wholeEntries decodes an index file without the zeros that preallocation leaves
-// at its end.
-func wholeEntries[E indexEntry[E]](data []byte) ([]E, error) {
-	var zero E
-	var err error
-	if rest := len(data) % zero.size(); rest != 0 {
-		err = fmt.Errorf("%w: %d bytes after the last entry", format.ErrCorruptFile, rest)
-	}
-	entries := decodeEntries[E](data)
-	for n := len(entries); n > 0 && any(entries[n-1]) == any(zero); n-- {
-		entries = entries[:n-1]
-	}
-	return entries, err
-}
-
-// ReadTxnIndex reads a .txnindex file of the segment that starts at base.
-func ReadTxnIndex(data []byte, base int64) ([]AbortedTxn, error) { return decodeTxns(data, base) }
 
 // ProducerEntry is the state of one producer in a .snapshot file. Absent offsets
 // and sequences are -1.

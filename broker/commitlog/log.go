@@ -376,8 +376,8 @@ func (l *Log) seal(s *segment) {
 	if err := s.flushIndexes(false); err != nil {
 		l.logger.Warn("cannot write index files", "partition", l.tp, "segment", s.base, "err", err)
 	} else {
-		s.offsets.seal()
-		s.times.seal()
+		s.offsets.Seal()
+		s.times.Seal()
 	}
 	s.unsynced = true
 	l.safe.Store(min(l.safe.Load(), s.base))

@@ -462,7 +462,7 @@ func TestTransactions(t *testing.T) {
 		t.Fatalf("stable to %d, want 7", got)
 	}
 	aborted, err := l.AbortedTransactions(0, 7)
-	if err != nil || len(aborted) != 2 || aborted[0] != (AbortedTxn{2, 1, 3, 0}) || aborted[1] != (AbortedTxn{3, 4, 6, 7}) {
+	if err != nil || len(aborted) != 2 || aborted[0] != (AbortedTxn{ProducerID: 2, FirstOffset: 1, LastOffset: 3}) || aborted[1] != (AbortedTxn{ProducerID: 3, FirstOffset: 4, LastOffset: 6, LastStableOffset: 7}) {
 		t.Fatalf("aborted %+v, %v", aborted, err)
 	}
 	if aborted, _ := l.AbortedTransactions(4, 5); len(aborted) != 1 || aborted[0].ProducerID != 3 {

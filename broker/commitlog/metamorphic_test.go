@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -475,12 +476,11 @@ func (w *world) checkIndexes(l *Log) {
 	}
 }
 
-func allEntries[E indexEntry[E]](w *world, x *index[E], name string) []E {
-	v := x.view.Load()
-	if v.stride == 1 {
-		return v.entries[:v.count.Load()]
+func allEntries[E index.Entry[E]](w *world, x *index.File[E], name string) []E {
+	if known := x.Known(); len(known) == x.Len() {
+		return known
 	}
-	out, err := readEntries[E](w.fs, name, 0, v.total)
+	out, err := index.Read(w.fs, name, 1<<30, func(*E, E) bool { return true })
 	if err != nil {
 		w.failf("%v", err)
 	}
@@ -489,7 +489,7 @@ func allEntries[E indexEntry[E]](w *world, x *index[E], name string) []E {
 
 // naiveIndexes makes the indexes from the batches alone; allowed are all entries
 // that a time index may have.
-func (w *world) naiveIndexes(s *segment) (offsets []offsetEntry, times, allowed []timeEntry) {
+func (w *world) naiveIndexes(s *segment) (offsets []index.Offset, times, allowed []index.Time) {
 	h, err := s.acquire()
 	if err != nil {
 		w.failf("%v", err)
@@ -499,9 +499,9 @@ func (w *world) naiveIndexes(s *segment) (offsets []offsetEntry, times, allowed 
 	sc := newScanner(h.f, 0, s.size.Load(), headerChunk)
 	defer sc.free()
 	last, top, topAt := int64(0), int64(-1), int64(0)
-	add := func(list []timeEntry) []timeEntry {
-		if top >= 0 && (len(list) == 0 || top > list[len(list)-1].ts) {
-			return append(list, timeEntry{top, s.rel(topAt)})
+	add := func(list []index.Time) []index.Time {
+		if top >= 0 && (len(list) == 0 || top > list[len(list)-1].Timestamp) {
+			return append(list, index.Time{Timestamp: top, Rel: s.rel(topAt)})
 		}
 		return list
 	}
@@ -512,10 +512,10 @@ func (w *world) naiveIndexes(s *segment) (offsets []offsetEntry, times, allowed 
 		}
 		if b.MaxTimestamp() > top {
 			top, topAt = b.MaxTimestamp(), b.LastOffset()
-			allowed = append(allowed, timeEntry{top, s.rel(topAt)})
+			allowed = append(allowed, index.Time{Timestamp: top, Rel: s.rel(topAt)})
 		}
 		if sc.pos-last > int64(w.cfg.IndexIntervalBytes) {
-			offsets = append(offsets, offsetEntry{s.rel(b.LastOffset()), uint32(sc.pos)})
+			offsets = append(offsets, index.Offset{Rel: s.rel(b.LastOffset()), Pos: uint32(sc.pos)})
 			times = add(times)
 			last = sc.pos
 		}

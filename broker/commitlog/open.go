@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -253,7 +254,7 @@ func (l *Log) openActive(s *segment) (end int64, err error) {
 			return 0, err
 		}
 	}
-	if err := s.txns.load(l.dir.fs, s.path(format.TxnIndexSuffix), s.base); err != nil {
+	if err := s.txns.Load(l.dir.fs, s.path(format.TxnIndexSuffix), s.base); err != nil {
 		return 0, err
 	}
 	end = s.base
@@ -286,9 +287,9 @@ func (l *Log) becomeActive(s *segment, f vfs.File, end int64) error {
 	}
 	s.allocated = s.size.Load()
 	s.loaded.Store(true)
-	t := &tail{}
+	t := &index.Tail{}
 	if s.size.Load() > 0 && s.holds(end) {
-		t.add(s.rel(end), uint32(s.size.Load()))
+		t.Add(s.rel(end), uint32(s.size.Load()))
 	}
 	s.tail.Store(t)
 	return nil
@@ -356,9 +357,9 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 // staleTxns forgets what a crash has left of a segment's transaction index: the
 // replay of producer state fills it again, if there is anything to replay.
 func (l *Log) staleTxns(s *segment) error {
-	s.txns.set(nil)
-	s.txns.stale = s.size.Load() > 0
-	if s.txns.stale {
+	s.txns.Set(nil)
+	s.txns.Stale = s.size.Load() > 0
+	if s.txns.Stale {
 		return nil
 	}
 	err := l.dir.fs.Remove(s.path(format.TxnIndexSuffix))
@@ -394,8 +395,8 @@ func (l *Log) settle(o openOptions, found listing, end, checked int64) error {
 	list := *l.segments.Load()
 	for _, s := range list[:len(list)-1] {
 		s.tail.Store(nil)
-		s.offsets.sealIfLoaded()
-		s.times.sealIfLoaded()
+		s.offsets.SealIfLoaded()
+		s.times.SealIfLoaded()
 	}
 	l.end.Store(end)
 	l.cleaned.Store(min(o.cleaned, end))
@@ -547,8 +548,8 @@ func (l *Log) replaySegment(s *segment, from, end int64, u *update) error {
 	if err != nil || !ok {
 		return err
 	}
-	if s.txns.list.Load() == nil {
-		if err := s.txns.load(l.dir.fs, s.path(format.TxnIndexSuffix), s.base); err != nil && !errors.Is(err, format.ErrCorruptFile) {
+	if !s.txns.Loaded() {
+		if err := s.txns.Load(l.dir.fs, s.path(format.TxnIndexSuffix), s.base); err != nil && !errors.Is(err, format.ErrCorruptFile) {
 			return err
 		}
 	}
@@ -556,12 +557,12 @@ func (l *Log) replaySegment(s *segment, from, end int64, u *update) error {
 	if err != nil {
 		return err
 	}
-	kept := slices.DeleteFunc(slices.Clone(s.txns.entries()), func(t AbortedTxn) bool { return t.LastOffset >= from })
+	kept := slices.DeleteFunc(slices.Clone(s.txns.Entries()), func(t AbortedTxn) bool { return t.LastOffset >= from })
 	kept = append(kept, aborted...)
-	if slices.Equal(kept, s.txns.entries()) && s.txns.list.Load() != nil && !s.txns.stale {
+	if slices.Equal(kept, s.txns.Entries()) && s.txns.Loaded() && !s.txns.Stale {
 		return nil
 	}
-	return s.txns.rewrite(l.dir.fs, s.path(format.TxnIndexSuffix), kept)
+	return s.txns.Rewrite(l.dir.fs, s.path(format.TxnIndexSuffix), kept)
 }
 
 // replayBatches applies the batches below end and gives the transactions that
@@ -602,11 +603,4 @@ func (l *Log) closeFiles() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// sealIfLoaded makes an index sparse if it is in memory.
-func (x *index[E]) sealIfLoaded() {
-	if x.loaded() && x.written == x.len() {
-		x.seal()
-	}
 }

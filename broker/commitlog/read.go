@@ -138,8 +138,8 @@ func (s *segment) bound(f vfs.File, q query, size int64) (int64, error) {
 	// Near the end the limit is a remembered boundary; that also keeps out what
 	// was appended since the limit was read.
 	if t := s.tail.Load(); t != nil && s.holds(q.limit) {
-		if e, ok := t.floor(s.rel(q.limit)); ok && e.rel == s.rel(q.limit) && int64(e.pos) <= size {
-			return int64(e.pos), nil
+		if e, ok := t.Floor(s.rel(q.limit)); ok && e.Rel == s.rel(q.limit) && int64(e.Pos) <= size {
+			return int64(e.Pos), nil
 		}
 	}
 	at, ok, err := s.locate(f, q.limit, size, q.interval)
@@ -160,12 +160,11 @@ func (s *segment) upper(q query, pos, bound int64) int64 {
 	if pos >= bound || !s.loaded.Load() {
 		return limit
 	}
-	v := s.offsets.view.Load()
-	entries := v.entries[:v.count.Load()]
+	entries := s.offsets.Known()
 	lo, hi := 0, len(entries)
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
-		if int64(entries[mid].pos) >= pos {
+		if int64(entries[mid].Pos) >= pos {
 			hi = mid
 		} else {
 			lo = mid + 1
@@ -174,5 +173,5 @@ func (s *segment) upper(q query, pos, bound int64) int64 {
 	if lo == len(entries) {
 		return limit
 	}
-	return min(limit, s.base+int64(entries[lo].rel)+1)
+	return min(limit, s.base+int64(entries[lo].Rel)+1)
 }

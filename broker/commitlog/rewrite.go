@@ -181,8 +181,8 @@ func (w *Rewrite) Commit() error {
 		return l.health.fail("replace segments", err)
 	}
 	for _, out := range w.outs {
-		out.offsets.seal()
-		out.times.seal()
+		out.offsets.Seal()
+		out.times.Seal()
 		l.dir.open.add(out.segment) // from here on its file may be closed and opened by name
 	}
 	w.outs = nil
@@ -202,9 +202,9 @@ func (w *Rewrite) finish(out *rewritten) error {
 	if err != nil {
 		return w.log.health.fail("sync segment", err)
 	}
-	err = out.offsets.flush(fsys, out.path(format.IndexSuffix)+format.CleanedSuffix, true, true)
-	err = errors.Join(err, out.times.flush(fsys, out.path(format.TimeIndexSuffix)+format.CleanedSuffix, true, true))
-	err = errors.Join(err, out.segment.txns.rewrite(fsys, out.path(format.TxnIndexSuffix)+format.CleanedSuffix, out.txns))
+	err = out.offsets.Flush(fsys, out.path(format.IndexSuffix)+format.CleanedSuffix, true, true)
+	err = errors.Join(err, out.times.Flush(fsys, out.path(format.TimeIndexSuffix)+format.CleanedSuffix, true, true))
+	err = errors.Join(err, out.segment.txns.Rewrite(fsys, out.path(format.TxnIndexSuffix)+format.CleanedSuffix, out.txns))
 	if err != nil {
 		return w.failed("write index", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -52,9 +53,9 @@ type segment struct {
 
 	size  atomic.Int64 // bytes of whole batches; published after they are written
 	file  atomic.Pointer[handle]
-	tail  atomic.Pointer[tail] // nil once sealed
-	maxTS atomic.Int64         // largest timestamp, -1 if there is none
-	maxAt atomic.Int64         // last offset of the first batch that has it
+	tail  atomic.Pointer[index.Tail] // nil once sealed
+	maxTS atomic.Int64               // largest timestamp, -1 if there is none
+	maxAt atomic.Int64               // last offset of the first batch that has it
 
 	damage   atomic.Pointer[damages] // what cannot be read, nil: nothing known
 	replaced atomic.Bool             // by Rewrite; set before the files change hands
@@ -67,9 +68,9 @@ type segment struct {
 	openMu  sync.Mutex
 	closed  bool
 	loaded  atomic.Bool // indexes and maxTS are in memory
-	offsets index[offsetEntry]
-	times   index[timeEntry]
-	txns    txnIndex
+	offsets index.File[index.Offset]
+	times   index.File[index.Time]
+	txns    index.Txns
 
 	indexed   int64 // position of the newest offset index entry, 0 if none
 	firstTS   int64 // largest timestamp of the first append, -1 if unknown
@@ -88,6 +89,11 @@ func newSegment(dir *folder, base int64) *segment {
 
 func (s *segment) path(suffix string) string { return s.dir.name(format.FileName(s.base, suffix)) }
 
+// OpenIndex opens an index file of the segment for reading.
+func (s *segment) OpenIndex(suffix string) (vfs.File, error) {
+	return s.dir.fs.OpenFile(s.path(suffix), os.O_RDONLY, 0)
+}
+
 // create makes the log file of a new, empty active segment; its index files
 // come with the first flush of indexes that finds records.
 func (s *segment) create(now int64) error {
@@ -98,10 +104,10 @@ func (s *segment) create(now int64) error {
 	s.file.Store(newHandle(f))
 	s.dir.open.add(s)
 	s.resetIndexes() // stale: what an earlier segment has left there is cut
-	s.txns.set(nil)
+	s.txns.Set(nil)
 	s.loaded.Store(true)
 	s.created = now
-	s.tail.Store(&tail{})
+	s.tail.Store(&index.Tail{})
 	return nil
 }
 
@@ -186,7 +192,7 @@ func (s *segment) load(interval int32) error {
 	if s.loaded.Load() {
 		return nil
 	}
-	if err := s.txns.load(s.dir.fs, s.path(format.TxnIndexSuffix), s.base); err != nil {
+	if err := s.txns.Load(s.dir.fs, s.path(format.TxnIndexSuffix), s.base); err != nil {
 		return err
 	}
 	if err := s.readIndexes(); err != nil {
@@ -197,8 +203,8 @@ func (s *segment) load(interval int32) error {
 			return err
 		}
 	}
-	s.offsets.seal()
-	s.times.seal()
+	s.offsets.Seal()
+	s.times.Seal()
 	s.loaded.Store(true)
 	return nil
 }
@@ -207,14 +213,14 @@ func (s *segment) load(interval int32) error {
 // size of the log file.
 func (s *segment) readIndexes() error {
 	size := s.size.Load()
-	offsets, err := readIndex(s.dir.fs, s.path(format.IndexSuffix), 1<<30, func(prev *offsetEntry, e offsetEntry) bool {
-		return e.pos > 0 && int64(e.pos) < size && (prev == nil || e.rel > prev.rel && e.pos > prev.pos)
+	offsets, err := index.Read(s.dir.fs, s.path(format.IndexSuffix), 1<<30, func(prev *index.Offset, e index.Offset) bool {
+		return e.Pos > 0 && int64(e.Pos) < size && (prev == nil || e.Rel > prev.Rel && e.Pos > prev.Pos)
 	})
 	if err != nil {
 		return err
 	}
-	times, err := readIndex(s.dir.fs, s.path(format.TimeIndexSuffix), 1<<30, func(prev *timeEntry, e timeEntry) bool {
-		return e.ts >= 0 && e.rel <= math.MaxInt32 && (prev == nil || e.ts > prev.ts && e.rel >= prev.rel)
+	times, err := index.Read(s.dir.fs, s.path(format.TimeIndexSuffix), 1<<30, func(prev *index.Time, e index.Time) bool {
+		return e.Timestamp >= 0 && e.Rel <= math.MaxInt32 && (prev == nil || e.Timestamp > prev.Timestamp && e.Rel >= prev.Rel)
 	})
 	if err != nil {
 		return err
@@ -222,14 +228,14 @@ func (s *segment) readIndexes() error {
 	if len(times) == 0 && size > 0 {
 		return format.ErrCorruptFile // a closed segment always has its largest timestamp here
 	}
-	s.offsets.set(offsets, len(offsets))
-	s.times.set(times, len(times))
+	s.offsets.Set(offsets, len(offsets))
+	s.times.Set(times, len(times))
 	if n := len(offsets); n > 0 {
-		s.indexed = int64(offsets[n-1].pos)
+		s.indexed = int64(offsets[n-1].Pos)
 	}
 	if n := len(times); n > 0 {
-		s.maxTS.Store(times[n-1].ts)
-		s.maxAt.Store(s.base + int64(times[n-1].rel))
+		s.maxTS.Store(times[n-1].Timestamp)
+		s.maxAt.Store(s.base + int64(times[n-1].Rel))
 	}
 	return nil
 }
@@ -269,9 +275,8 @@ func (s *segment) rescan(f vfs.File, interval int32) error {
 
 // resetIndexes empties offset and time index.
 func (s *segment) resetIndexes() {
-	s.offsets.set(nil, 0)
-	s.times.set(nil, 0)
-	s.offsets.stale, s.times.stale = true, true
+	s.offsets.Reset()
+	s.times.Reset()
 	s.indexed, s.firstTS = 0, -1
 	s.maxTS.Store(-1)
 	s.maxAt.Store(s.base)
@@ -289,7 +294,7 @@ func (s *segment) note(b record.Batch, pos int64, interval int32) {
 		s.firstTS = b.MaxTimestamp()
 	}
 	if pos-s.indexed > int64(interval) {
-		s.offsets.append(offsetEntry{s.rel(last), uint32(pos)})
+		s.offsets.Append(index.Offset{Rel: s.rel(last), Pos: uint32(pos)})
 		s.closeTimes()
 		s.indexed = pos
 	}
@@ -298,8 +303,8 @@ func (s *segment) note(b record.Batch, pos int64, interval int32) {
 // closeTimes appends the largest timestamp so far to the time index.
 func (s *segment) closeTimes() {
 	ts := s.maxTS.Load()
-	if last, ok := s.times.last(); ts >= 0 && (!ok || ts > last.ts) {
-		s.times.append(timeEntry{ts, s.rel(s.maxAt.Load())})
+	if last, ok := s.times.Last(); ts >= 0 && (!ok || ts > last.Timestamp) {
+		s.times.Append(index.Time{Timestamp: ts, Rel: s.rel(s.maxAt.Load())})
 	}
 }
 
@@ -308,10 +313,10 @@ func (s *segment) closeTimes() {
 // partition.
 func (s *segment) flushIndexes(sync bool) error {
 	create := s.size.Load() > 0
-	if err := s.offsets.flush(s.dir.fs, s.path(format.IndexSuffix), sync, create); err != nil {
+	if err := s.offsets.Flush(s.dir.fs, s.path(format.IndexSuffix), sync, create); err != nil {
 		return err
 	}
-	return s.times.flush(s.dir.fs, s.path(format.TimeIndexSuffix), sync, create)
+	return s.times.Flush(s.dir.fs, s.path(format.TimeIndexSuffix), sync, create)
 }
 
 // makeIndexes makes the index files of a segment without records. A broker that
@@ -332,7 +337,7 @@ func (s *segment) makeIndexes() error {
 // full tells whether an index has reached segment.index.bytes; the time index
 // keeps a place for the last entry.
 func (s *segment) full(maxBytes int32) bool {
-	return s.offsets.len() >= int(maxBytes)/8 || s.times.len() >= int(maxBytes)/12-1
+	return s.offsets.Len() >= int(maxBytes)/8 || s.times.Len() >= int(maxBytes)/12-1
 }
 
 // located is a batch found in a segment.
@@ -346,27 +351,27 @@ type located struct {
 // the segment ends before it.
 func (s *segment) locate(f vfs.File, offset, size int64, interval int32) (at located, ok bool, err error) {
 	rel := s.rel(min(offset, s.base+math.MaxInt32))
-	var from offsetEntry
+	var from index.Offset
 	if t := s.tail.Load(); t != nil {
-		e, found := t.floor(rel)
-		if found && e.rel == rel && int64(e.pos) < size {
-			return located{pos: int64(e.pos), base: offset}, true, nil
+		e, found := t.Floor(rel)
+		if found && e.Rel == rel && int64(e.Pos) < size {
+			return located{pos: int64(e.Pos), base: offset}, true, nil
 		}
-		if found && int64(e.pos) < size {
+		if found && int64(e.Pos) < size {
 			from = e
 		}
 	}
-	if from.pos == 0 {
+	if from.Pos == 0 {
 		if err := s.load(interval); err != nil {
 			return at, false, err
 		}
-		if e, found, err := s.offsets.floor(s, format.IndexSuffix, int64(rel)); err != nil {
+		if e, found, err := s.offsets.Floor(s, format.IndexSuffix, int64(rel)); err != nil {
 			return at, false, err
-		} else if found && int64(e.pos) < size {
+		} else if found && int64(e.Pos) < size {
 			from = e
 		}
 	}
-	sc := newScanner(f, int64(from.pos), size, headerChunk)
+	sc := newScanner(f, int64(from.Pos), size, headerChunk)
 	defer sc.free()
 	marks := s.damaged()
 	for {

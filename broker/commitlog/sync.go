@@ -113,8 +113,8 @@ func (l *Log) collectSync(upTo int64) syncWork {
 			s.unsynced = false
 			w.sealed = append(w.sealed, s)
 		}
-		if s.txns.dirty {
-			s.txns.dirty = false
+		if s.txns.Dirty {
+			s.txns.Dirty = false
 			w.txns = append(w.txns, s)
 		}
 	}

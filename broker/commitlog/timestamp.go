@@ -121,15 +121,15 @@ func (s *segment) findTimestamp(ts, start, limit int64) (t TimestampOffset, foun
 
 // positionBefore gives a batch boundary before which no record is at or after ts.
 func (s *segment) positionBefore(ts int64) (int64, error) {
-	e, ok, err := s.times.floor(s, format.TimeIndexSuffix, ts-1)
+	e, ok, err := s.times.Floor(s, format.TimeIndexSuffix, ts-1)
 	if err != nil || !ok {
 		return 0, err
 	}
-	at, ok, err := s.offsets.floor(s, format.IndexSuffix, int64(e.rel))
+	at, ok, err := s.offsets.Floor(s, format.IndexSuffix, int64(e.Rel))
 	if err != nil || !ok {
 		return 0, err
 	}
-	return int64(at.pos), nil
+	return int64(at.Pos), nil
 }
 
 // firstRecordAt finds the first record of a batch in [start, limit) at or after ts.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/index"
 )
 
 // TruncateTo removes every record at or above offset. An offset at or above the
@@ -138,9 +139,9 @@ func (l *Log) cutSegment(s *segment, size, end int64) error {
 	if err := l.cutIndexes(s, h, size, end); err != nil {
 		return err
 	}
-	t := &tail{}
+	t := &index.Tail{}
 	if size > 0 {
-		t.add(s.rel(end), uint32(size))
+		t.Add(s.rel(end), uint32(size))
 	}
 	s.tail.Store(t)
 	return nil
@@ -154,12 +155,12 @@ func (l *Log) cutIndexes(s *segment, h *handle, size, end int64) error {
 	if size == 0 {
 		s.created = time.Now().UnixMilli()
 	}
-	txns := s.txns.entries()
+	txns := s.txns.Entries()
 	kept := slices.DeleteFunc(slices.Clone(txns), func(t AbortedTxn) bool { return t.LastOffset >= end })
 	if len(kept) == len(txns) {
 		return nil
 	}
-	return s.txns.rewrite(l.dir.fs, s.path(format.TxnIndexSuffix), kept)
+	return s.txns.Rewrite(l.dir.fs, s.path(format.TxnIndexSuffix), kept)
 }
 
 // dropSegment takes a segment's files away at once.

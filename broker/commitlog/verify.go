@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -236,7 +237,7 @@ func (v *verifier) offsetIndex(dir string, base, size int64) error {
 	if err != nil || data == nil {
 		return err
 	}
-	entries, bad := ReadOffsetIndex(data, base)
+	entries, bad := index.DecodeOffsets(data, base)
 	i := 0
 	for n, e := range entries {
 		if e.Position >= v.reach && v.reach < size {
@@ -262,7 +263,7 @@ func (v *verifier) timeIndex(dir string, base int64) error {
 	if err != nil || data == nil {
 		return err
 	}
-	entries, bad := ReadTimeIndex(data, base)
+	entries, bad := index.DecodeTimes(data, base)
 	i, newest := 0, int64(math.MinInt64)
 	for n, e := range entries {
 		for i < len(v.batches) && v.batches[i].last <= e.Offset {
@@ -291,7 +292,7 @@ func (v *verifier) small(name string) error {
 	}
 	switch k {
 	case KindTxnIndex:
-		_, err = ReadTxnIndex(data, base)
+		_, err = index.DecodeTxns(data, base)
 	case KindSnapshot:
 		_, err = ReadSnapshot(data)
 	case KindOffsets:

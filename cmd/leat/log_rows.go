@@ -11,6 +11,7 @@ import (
 
 	"github.com/leatstream/leat/broker/commitlog"
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/cmd/internal/message"
 	"github.com/leatstream/leat/cmd/internal/output"
@@ -203,7 +204,7 @@ type indexRow struct {
 }
 
 func indexRows(data []byte, base int64) ([]indexRow, error) {
-	entries, err := commitlog.ReadOffsetIndex(data, base)
+	entries, err := index.DecodeOffsets(data, base)
 	rows := make([]indexRow, len(entries))
 	for i, e := range entries {
 		rows[i] = indexRow(e)
@@ -218,7 +219,7 @@ type timeIndexRow struct {
 }
 
 func timeIndexRows(data []byte, base int64) ([]timeIndexRow, error) {
-	entries, err := commitlog.ReadTimeIndex(data, base)
+	entries, err := index.DecodeTimes(data, base)
 	rows := make([]timeIndexRow, len(entries))
 	for i, e := range entries {
 		rows[i] = timeIndexRow(e)
@@ -235,7 +236,7 @@ type abortedRow struct {
 }
 
 func abortedRows(data []byte, base int64) ([]abortedRow, error) {
-	entries, err := commitlog.ReadTxnIndex(data, base)
+	entries, err := index.DecodeTxns(data, base)
 	rows := make([]abortedRow, len(entries))
 	for i, e := range entries {
 		rows[i] = abortedRow{e.ProducerID, e.FirstOffset, e.LastOffset, e.LastStableOffset}

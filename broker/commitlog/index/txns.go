@@ -1,4 +1,4 @@
-package commitlog
+package index
 
 import (
 	"encoding/binary"
@@ -12,6 +12,14 @@ import (
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/vfs"
 )
+
+// AbortedTxn is one aborted transaction in a range of the log.
+type AbortedTxn struct {
+	ProducerID       int64
+	FirstOffset      int64 // of the transaction's first record
+	LastOffset       int64 // of its marker
+	LastStableOffset int64 // of the log when the marker was appended
+}
 
 // txnEntrySize is the size of one entry of a .txnindex file:
 //
@@ -30,9 +38,9 @@ func appendTxn(dst []byte, t AbortedTxn) []byte {
 	return binary.BigEndian.AppendUint64(dst, uint64(t.LastStableOffset))
 }
 
-// decodeTxns reads the entries of a .txnindex file of the segment that starts
+// DecodeTxns reads the entries of a .txnindex file of the segment that starts
 // at base.
-func decodeTxns(data []byte, base int64) ([]AbortedTxn, error) {
+func DecodeTxns(data []byte, base int64) ([]AbortedTxn, error) {
 	if len(data)%txnEntrySize != 0 {
 		return nil, fmt.Errorf("%w: txnindex of %d bytes", format.ErrCorruptFile, len(data))
 	}
@@ -51,43 +59,50 @@ func decodeTxns(data []byte, base int64) ([]AbortedTxn, error) {
 	return out, nil
 }
 
-// txnIndex lists the transactions whose abort marker lies in one segment, in
-// the order of their markers. The file exists only once there is one.
-type txnIndex struct {
-	list  atomic.Pointer[[]AbortedTxn] // nil: not loaded; replaced, never changed
-	dirty bool                         // the file needs a sync
-	stale bool                         // the file may hold anything, if it is there at all
+// Txns lists the transactions whose abort marker lies in one segment, in
+// the order of their markers. The file exists only once there is one. Entries may
+// be read concurrently with the rest, which belongs to the log's writer.
+type Txns struct {
+	Dirty bool // the file needs a sync
+	Stale bool // the file may hold anything, if it is there at all
+
+	list atomic.Pointer[[]AbortedTxn] // nil: not loaded; replaced, never changed
 }
 
-func (x *txnIndex) entries() []AbortedTxn {
+// Loaded tells whether the entries are in memory.
+func (x *Txns) Loaded() bool { return x.list.Load() != nil }
+
+// Entries gives all entries, which must not be changed; none if they are not loaded.
+func (x *Txns) Entries() []AbortedTxn {
 	if p := x.list.Load(); p != nil {
 		return *p
 	}
 	return nil
 }
 
-func (x *txnIndex) set(list []AbortedTxn) { x.list.Store(&list) }
+// Set replaces the entries in memory.
+func (x *Txns) Set(list []AbortedTxn) { x.list.Store(&list) }
 
-// load reads the file; a missing one is empty.
-func (x *txnIndex) load(fsys vfs.FS, name string, base int64) error {
+// Load reads the file; a missing one is empty.
+func (x *Txns) Load(fsys vfs.FS, name string, base int64) error {
 	data, err := vfs.ReadFile(fsys, name, maxTxnIndex)
 	if errors.Is(err, fs.ErrNotExist) {
-		x.set(nil)
+		x.Set(nil)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	list, err := decodeTxns(data, base)
+	list, err := DecodeTxns(data, base)
 	if err == nil {
-		x.set(list)
+		x.Set(list)
 	}
 	return err
 }
 
-// add appends entries to memory and file.
-func (x *txnIndex) add(fsys vfs.FS, name string, txns []AbortedTxn) error {
-	old := x.entries()
+// Add appends entries to memory and file.
+func (x *Txns) Add(fsys vfs.FS, name string, txns []AbortedTxn) error {
+	old := x.Entries()
 	var buf []byte
 	for _, t := range txns {
 		buf = appendTxn(buf, t)
@@ -103,16 +118,16 @@ func (x *txnIndex) add(fsys vfs.FS, name string, txns []AbortedTxn) error {
 	if err != nil {
 		return err
 	}
-	x.set(append(slices.Clip(old), txns...))
-	x.dirty = true
+	x.Set(append(slices.Clip(old), txns...))
+	x.Dirty = true
 	return nil
 }
 
-// rewrite replaces the file by the given entries; none removes it.
-func (x *txnIndex) rewrite(fsys vfs.FS, name string, list []AbortedTxn) error {
-	x.set(list)
-	x.dirty = false
-	x.stale = false
+// Rewrite replaces the file by the given entries; none removes it.
+func (x *Txns) Rewrite(fsys vfs.FS, name string, list []AbortedTxn) error {
+	x.Set(list)
+	x.Dirty = false
+	x.Stale = false
 	if len(list) == 0 {
 		if err := fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

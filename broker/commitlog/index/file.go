@@ -1,7 +1,6 @@
-package commitlog
+package index
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
@@ -12,88 +11,57 @@ import (
 	"github.com/leatstream/leat/broker/vfs"
 )
 
-// An index file is a run of entries of fixed size whose keys strictly increase.
-// The active segment's index lives in memory and reaches its file now and then;
-// a sealed segment keeps every sparseStride-th entry and reads the rest from
-// the file. Index files are caches: whatever is wrong with one, it is rebuilt
-// from the log.
+// sparseStride is how many entries of a sealed index share one in memory.
 const sparseStride = 64
 
-// indexEntry is what an index needs to know of its entries.
-type indexEntry[E any] interface {
-	key() int64 // what look-ups compare; strictly increasing
-	size() int  // encoded bytes
-	encode(b []byte)
-	decode(b []byte) E
-}
-
-// offsetEntry maps an offset to the position of the batch that contains it.
-// Encoded: relative offset int32, position int32.
-type offsetEntry struct {
-	rel uint32 // offset - base offset of the segment
-	pos uint32 // bytes from the start of the log file
-}
-
-func (e offsetEntry) key() int64 { return int64(e.rel) }
-func (offsetEntry) size() int    { return 8 }
-
-func (e offsetEntry) encode(b []byte) {
-	binary.BigEndian.PutUint32(b, e.rel)
-	binary.BigEndian.PutUint32(b[4:], e.pos)
-}
-
-func (offsetEntry) decode(b []byte) offsetEntry {
-	return offsetEntry{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
-}
-
-// timeEntry says that no record before and including the offset has a later
-// timestamp. Encoded: timestamp int64, relative offset int32.
-type timeEntry struct {
-	ts  int64 // ms
-	rel uint32
-}
-
-func (e timeEntry) key() int64 { return e.ts }
-func (timeEntry) size() int    { return 12 }
-
-func (e timeEntry) encode(b []byte) {
-	binary.BigEndian.PutUint64(b, uint64(e.ts))
-	binary.BigEndian.PutUint32(b[8:], e.rel)
-}
-
-func (timeEntry) decode(b []byte) timeEntry {
-	return timeEntry{int64(binary.BigEndian.Uint64(b)), binary.BigEndian.Uint32(b[8:])}
-}
-
-// indexView is one state of an index. Only its last published entries grow:
+// view is one state of an index. Only its last published entries grow:
 // entries[:count] never change, so readers need no lock.
-type indexView[E indexEntry[E]] struct {
+type view[E Entry[E]] struct {
 	entries []E // every stride-th entry of the index; len is the capacity
 	count   atomic.Int64
 	stride  int // 1: all entries are in memory
 	total   int // entries in the file, used if stride > 1
 }
 
-// index is one index file. Look-ups may run concurrently with append; all
-// other methods belong to the log's writer.
-type index[E indexEntry[E]] struct {
-	view    atomic.Pointer[indexView[E]] // nil: not loaded
-	written int                          // entries that the file holds already
-	stale   bool                         // the file holds others beyond those
+// File is one index file: a run of entries of fixed size whose keys strictly
+// increase. That of an active segment lives in memory and reaches its file now
+// and then; that of a sealed one keeps every sparseStride-th entry and reads the
+// rest from the file. Look-ups may run concurrently with append; all other
+// methods belong to the log's writer.
+type File[E Entry[E]] struct {
+	view    atomic.Pointer[view[E]] // nil: not loaded
+	written int                     // entries that the file holds already
+	stale   bool                    // the file holds others beyond those
 }
 
-func (x *index[E]) loaded() bool { return x.view.Load() != nil }
+func (x *File[E]) loaded() bool { return x.view.Load() != nil }
 
-// set replaces all entries; the file holds the first written of them.
-func (x *index[E]) set(entries []E, written int) {
-	v := &indexView[E]{entries: entries[:cap(entries)], stride: 1}
+// Set replaces all entries; the file holds the first written of them.
+func (x *File[E]) Set(entries []E, written int) {
+	v := &view[E]{entries: entries[:cap(entries)], stride: 1}
 	v.count.Store(int64(len(entries)))
 	x.view.Store(v)
 	x.written = written
 }
 
-// len is the number of entries.
-func (x *index[E]) len() int {
+// Reset takes all entries away; what the file holds will be cut.
+func (x *File[E]) Reset() {
+	x.Set(nil, 0)
+	x.stale = true
+}
+
+// Known gives the entries that are in memory, which must not be changed: all of
+// them, or of a sealed index those that it has kept; none if it is not loaded.
+func (x *File[E]) Known() []E {
+	v := x.view.Load()
+	if v == nil {
+		return nil
+	}
+	return v.entries[:v.count.Load()]
+}
+
+// Len is the number of entries.
+func (x *File[E]) Len() int {
 	v := x.view.Load()
 	if v == nil {
 		return 0
@@ -104,14 +72,14 @@ func (x *index[E]) len() int {
 	return int(v.count.Load())
 }
 
-// append adds an entry in memory. The index must be loaded and dense.
-func (x *index[E]) append(e E) {
+// Append adds an entry in memory. The index must be loaded and dense.
+func (x *File[E]) Append(e E) {
 	v := x.view.Load()
 	n := v.count.Load()
 	if int(n) == len(v.entries) {
 		grown := make([]E, max(8, 2*n))
 		copy(grown, v.entries[:n])
-		next := &indexView[E]{entries: grown, stride: 1}
+		next := &view[E]{entries: grown, stride: 1}
 		next.entries[n] = e
 		next.count.Store(n + 1)
 		x.view.Store(next)
@@ -121,8 +89,8 @@ func (x *index[E]) append(e E) {
 	v.count.Store(n + 1)
 }
 
-// last gives the newest entry. The index must be loaded and dense.
-func (x *index[E]) last() (e E, ok bool) {
+// Last gives the newest entry. The index must be loaded and dense.
+func (x *File[E]) Last() (e E, ok bool) {
 	v := x.view.Load()
 	n := v.count.Load()
 	if n == 0 {
@@ -131,9 +99,14 @@ func (x *index[E]) last() (e E, ok bool) {
 	return v.entries[n-1], true
 }
 
-// floor finds the entry with the largest key ≤ key. With a sparse view it reads
+// Opener opens the index files of a segment for reading, by their suffixes.
+type Opener interface {
+	OpenIndex(suffix string) (vfs.File, error)
+}
+
+// Floor finds the entry with the largest key ≤ key. With a sparse view it reads
 // one block of the segment's file with the given suffix.
-func (x *index[E]) floor(s *segment, suffix string, key int64) (e E, ok bool, err error) {
+func (x *File[E]) Floor(files Opener, suffix string, key int64) (e E, ok bool, err error) {
 	v := x.view.Load()
 	entries := v.entries[:v.count.Load()]
 	i := searchKey(entries, key)
@@ -144,7 +117,7 @@ func (x *index[E]) floor(s *segment, suffix string, key int64) (e E, ok bool, er
 		return entries[i], true, nil
 	}
 	first := i * v.stride
-	block, err := readEntries[E](s.dir.fs, s.path(suffix), first, min(v.stride, v.total-first))
+	block, err := readEntries[E](files, suffix, first, min(v.stride, v.total-first))
 	if err != nil {
 		return e, false, err
 	}
@@ -155,7 +128,7 @@ func (x *index[E]) floor(s *segment, suffix string, key int64) (e E, ok bool, er
 }
 
 // searchKey gives the place of the last entry whose key is ≤ key, or -1.
-func searchKey[E indexEntry[E]](entries []E, key int64) int {
+func searchKey[E Entry[E]](entries []E, key int64) int {
 	lo, hi := 0, len(entries)
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
@@ -168,9 +141,9 @@ func searchKey[E indexEntry[E]](entries []E, key int64) int {
 	return lo - 1
 }
 
-// flush writes the entries that the file lacks and cuts what lies beyond them.
+// Flush writes the entries that the file lacks and cuts what lies beyond them.
 // Without create a file that is missing stays so.
-func (x *index[E]) flush(fsys vfs.FS, name string, sync, create bool) error {
+func (x *File[E]) Flush(fsys vfs.FS, name string, sync, create bool) error {
 	v := x.view.Load()
 	if v == nil || v.stride > 1 {
 		return nil
@@ -197,7 +170,7 @@ func (x *index[E]) flush(fsys vfs.FS, name string, sync, create bool) error {
 	return err
 }
 
-func (x *index[E]) writeTail(f vfs.File, entries []E, sync bool) error {
+func (x *File[E]) writeTail(f vfs.File, entries []E, sync bool) error {
 	var e E
 	size := e.size()
 	buf := make([]byte, (len(entries)-x.written)*size)
@@ -223,8 +196,8 @@ func (x *index[E]) writeTail(f vfs.File, entries []E, sync bool) error {
 	return nil
 }
 
-// seal makes a long index sparse; its file must hold all entries.
-func (x *index[E]) seal() {
+// Seal makes a long index sparse; its file must hold all entries.
+func (x *File[E]) Seal() {
 	v := x.view.Load()
 	n := int(v.count.Load())
 	if v.stride > 1 || n <= 2*sparseStride {
@@ -234,14 +207,21 @@ func (x *index[E]) seal() {
 	for i := 0; i < n; i += sparseStride {
 		sparse = append(sparse, v.entries[i])
 	}
-	next := &indexView[E]{entries: sparse, stride: sparseStride, total: n}
+	next := &view[E]{entries: sparse, stride: sparseStride, total: n}
 	next.count.Store(int64(len(sparse)))
 	x.view.Store(next)
 }
 
+// SealIfLoaded makes an index sparse if it is in memory.
+func (x *File[E]) SealIfLoaded() {
+	if x.loaded() && x.written == x.Len() {
+		x.Seal()
+	}
+}
+
 // readEntries reads count entries of a file from the first-th on.
-func readEntries[E indexEntry[E]](fsys vfs.FS, name string, first, count int) ([]E, error) {
-	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
+func readEntries[E Entry[E]](files Opener, suffix string, first, count int) ([]E, error) {
+	f, err := files.OpenIndex(suffix)
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +235,7 @@ func readEntries[E indexEntry[E]](fsys vfs.FS, name string, first, count int) ([
 	return decodeEntries[E](buf[:n]), nil
 }
 
-func decodeEntries[E indexEntry[E]](buf []byte) []E {
+func decodeEntries[E Entry[E]](buf []byte) []E {
 	var e E
 	size := e.size()
 	out := make([]E, 0, len(buf)/size)
@@ -265,10 +245,21 @@ func decodeEntries[E indexEntry[E]](buf []byte) []E {
 	return out
 }
 
-// readIndex reads a whole index file; missing is fs.ErrNotExist. Zeros at the
+// Encode gives the contents of an index file with these entries.
+func Encode[E Entry[E]](entries []E) []byte {
+	var e E
+	size := e.size()
+	buf := make([]byte, len(entries)*size)
+	for i, e := range entries {
+		e.encode(buf[i*size:])
+	}
+	return buf
+}
+
+// Read reads a whole index file; missing is fs.ErrNotExist. Zeros at the
 // end, which Kafka's preallocation leaves after a crash, are cut. Anything else
 // out of order gives ErrCorruptFile.
-func readIndex[E indexEntry[E]](fsys vfs.FS, name string, maxBytes int64, valid func(prev *E, e E) bool) ([]E, error) {
+func Read[E Entry[E]](fsys vfs.FS, name string, maxBytes int64, valid func(prev *E, e E) bool) ([]E, error) {
 	data, err := vfs.ReadFile(fsys, name, maxBytes)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -276,10 +267,10 @@ func readIndex[E indexEntry[E]](fsys vfs.FS, name string, maxBytes int64, valid 
 		}
 		return nil, errors.Join(format.ErrCorruptFile, err)
 	}
-	return parseIndex(data, valid)
+	return parse(data, valid)
 }
 
-func parseIndex[E indexEntry[E]](data []byte, valid func(prev *E, e E) bool) ([]E, error) {
+func parse[E Entry[E]](data []byte, valid func(prev *E, e E) bool) ([]E, error) {
 	var zero E
 	end := len(data)
 	for end > 0 && data[end-1] == 0 {
