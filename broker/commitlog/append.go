@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -333,8 +334,8 @@ func (l *Log) append(p *Prepared, leaderEpoch int32) (AppendInfo, error) {
 	}
 	if p.producers && p.opts.Origin == OriginClient {
 		if dup, ok := l.findDuplicate(p.batches); ok {
-			info.FirstOffset, info.LastOffset = dup.firstOffset(), dup.lastOffset
-			info.LogAppendTime, info.MaxTimestamp = dup.timestamp, dup.timestamp
+			info.FirstOffset, info.LastOffset = dup.FirstOffset(), dup.LastOffset
+			info.LogAppendTime, info.MaxTimestamp = dup.Timestamp, dup.Timestamp
 			info.Size, info.Records, info.Duplicate = 0, 0, true
 			return info, nil
 		}
@@ -357,28 +358,27 @@ func (l *Log) append(p *Prepared, leaderEpoch int32) (AppendInfo, error) {
 }
 
 // findDuplicate looks for a batch that its producer has sent before.
-func (l *Log) findDuplicate(batches []byte) (batchMeta, bool) {
+func (l *Log) findDuplicate(batches []byte) (producer.Batch, bool) {
 	for len(batches) > 0 {
 		b, rest, err := record.Next(batches)
 		if err != nil {
 			break
 		}
-		if p := l.producers.producers[b.ProducerID()]; p != nil && b.HasProducerID() {
-			if dup, ok := p.duplicate(b); ok {
-				return dup, true
-			}
+		if dup, ok := l.producers.Duplicate(b); ok {
+			return dup, true
 		}
 		batches = rest
 	}
-	return batchMeta{}, false
+	return producer.Batch{}, false
 }
 
 // assign gives the batches their offsets (or checks those of a copy), stages
 // the changes of producer state and notes new leader epochs.
 func (l *Log) assign(p *Prepared, leaderEpoch int32, info *AppendInfo) error {
-	l.pending.reset()
+	l.pending.Reset()
 	next := l.EndOffset()
 	copied := p.opts.Origin == OriginReplication
+	checks := producer.Checks{Epochs: !copied, Sequences: p.opts.Origin == OriginClient}
 	for rest := p.batches; len(rest) > 0; {
 		b, after, err := record.Next(rest)
 		if err != nil {
@@ -394,7 +394,7 @@ func (l *Log) assign(p *Prepared, leaderEpoch int32, info *AppendInfo) error {
 			info.FirstOffset = b.BaseOffset()
 		}
 		if b.HasProducerID() {
-			if err := l.producers.stage(&l.pending, b, b.BaseOffset(), p.opts.Origin); err != nil {
+			if err := l.producers.Stage(&l.pending, b, b.BaseOffset(), checks); err != nil {
 				return err
 			}
 		}
@@ -424,7 +424,7 @@ func (l *Log) write(p *Prepared, cfg *Config, info AppendInfo) error {
 	if _, err := h.f.WriteAt(p.batches, pos); err != nil {
 		return l.undo(s, h, pos, err)
 	}
-	if txns := l.producers.aborted(&l.pending); len(txns) > 0 {
+	if txns := l.producers.Aborted(&l.pending); len(txns) > 0 {
 		known := s.txns.Entries()
 		if err := s.txns.Add(l.dir.fs, s.path(format.TxnIndexSuffix), txns); err != nil {
 			err = l.undo(s, h, pos, err)
@@ -480,8 +480,8 @@ func (l *Log) publish(s *segment, p *Prepared, cfg *Config, info AppendInfo, pos
 		rest = after
 	}
 	end := info.LastOffset + 1
-	l.producers.commit(&l.pending, end)
-	if len(l.producers.ongoing)+len(l.producers.completed) > 0 {
+	l.producers.Commit(&l.pending)
+	if l.producers.Unstable() {
 		l.unstable.Store(true)
 	}
 	if l.records == 0 {

@@ -44,13 +44,9 @@ type ProducerTail struct {
 func (l *Log) ProducerTails() map[int64]ProducerTail {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := make(map[int64]ProducerTail, len(l.producers.producers))
-	for id, p := range l.producers.producers {
-		t := ProducerTail{Epoch: p.epoch, LastOffset: -1}
-		if p.count > 0 {
-			t.LastOffset = p.batches[p.count-1].lastOffset
-		}
-		out[id] = t
+	out := make(map[int64]ProducerTail, l.producers.Len())
+	for _, p := range l.producers.Entries() {
+		out[p.ProducerID] = ProducerTail{Epoch: p.Epoch, LastOffset: p.LastOffset}
 	}
 	return out
 }

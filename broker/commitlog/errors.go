@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -26,16 +27,16 @@ var (
 	// ErrRecordListTooLarge says that an append is larger than a segment.
 	ErrRecordListTooLarge = errors.New("commitlog: append is larger than segment.bytes")
 	// ErrOutOfOrderSequence says that a producer's batch leaves a gap or comes back too late.
-	ErrOutOfOrderSequence = errors.New("commitlog: out of order sequence number")
+	ErrOutOfOrderSequence = producer.ErrOutOfOrderSequence
 	// ErrDuplicateSequence marks a batch that was appended before. It stays
 	// inside the package: AppendInfo.Duplicate tells the caller.
 	ErrDuplicateSequence = errors.New("commitlog: duplicate sequence number")
 	// ErrInvalidProducerEpoch says that a newer producer with the same id has written.
-	ErrInvalidProducerEpoch = errors.New("commitlog: invalid producer epoch")
+	ErrInvalidProducerEpoch = producer.ErrInvalidProducerEpoch
 	// ErrInvalidTxnState says that a plain batch came inside a transaction.
-	ErrInvalidTxnState = errors.New("commitlog: invalid transaction state")
+	ErrInvalidTxnState = producer.ErrInvalidTxnState
 	// ErrCoordinatorFenced says that a marker came from an old coordinator.
-	ErrCoordinatorFenced = errors.New("commitlog: transaction coordinator fenced")
+	ErrCoordinatorFenced = producer.ErrCoordinatorFenced
 	// ErrStorage says that the log directory is off line; it wraps the cause.
 	ErrStorage = errors.New("commitlog: storage error")
 	// ErrNoSpace says that the volume is full. Nothing was appended, the log is

@@ -1,33 +1,12 @@
 package commitlog
 
 import (
-	"encoding/hex"
 	"testing"
 	"time"
 
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
-
-func TestSnapshotFormat(t *testing.T) {
-	p := newProducer(7)
-	p.epoch, p.coordinatorEpoch = 1, 2
-	p.add(batchMeta{lastSeq: 5, delta: 1, lastOffset: 9, timestamp: 77})
-	data := encodeSnapshot(map[int64]*producer{7: &p})
-	want := "0001" + hex.EncodeToString(data[2:6]) + "00000001" + "0000000000000007" + "0001" + "00000005" + "0000000000000009" +
-		"00000001" + "000000000000004d" + "00000002" + "ffffffffffffffff"
-	if hex.EncodeToString(data) != want {
-		t.Fatalf("got  %x\nwant %s", data, want)
-	}
-	got, err := decodeSnapshot(data)
-	if err != nil || len(got) != 1 || got[0] != p {
-		t.Fatalf("%+v, %v", got, err)
-	}
-	data[20] ^= 1
-	if _, err := decodeSnapshot(data); err == nil {
-		t.Fatal("a damaged snapshot is taken")
-	}
-}
 
 func TestEpochCache(t *testing.T) {
 	if s := string(encodeEpochs([]epochEntry{{0, 0}, {3, 17}})); s != "0\n2\n0 0\n3 17\n" {
@@ -107,13 +86,8 @@ func TestManagerKeepsWhatItOwns(t *testing.T) {
 }
 
 func FuzzFileDecoders(f *testing.F) {
-	p := newProducer(7)
-	f.Add(encodeSnapshot(map[int64]*producer{7: &p}))
 	f.Add(encodeEpochs([]epochEntry{{1, 2}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if list, err := decodeSnapshot(data); err == nil && len(list)*snapshotEntrySize+snapshotHeader != len(data) {
-			t.Fatal("snapshot of another size")
-		}
 		if e, err := decodeEpochs(data); err == nil {
 			if again, err := decodeEpochs(encodeEpochs(e)); err != nil || len(again) != len(e) {
 				t.Fatalf("epochs do not survive: %v", err)

@@ -82,38 +82,6 @@ func ScanBatches(f io.ReaderAt, size int64, visit func(pos int64, b record.Batch
 	}
 }
 
-// ProducerEntry is the state of one producer in a .snapshot file. Absent offsets
-// and sequences are -1.
-type ProducerEntry struct {
-	ProducerID       int64
-	Epoch            int16
-	LastSequence     int32
-	LastOffset       int64
-	OffsetDelta      int32 // of the last batch: last offset - first offset
-	Timestamp        int64 // ms
-	CoordinatorEpoch int32
-	TxnFirstOffset   int64 // of the open transaction
-}
-
-// ReadSnapshot reads a .snapshot file.
-func ReadSnapshot(data []byte) ([]ProducerEntry, error) {
-	producers, err := decodeSnapshot(data)
-	out := make([]ProducerEntry, 0, len(producers))
-	for i := range producers {
-		p := &producers[i]
-		e := ProducerEntry{
-			ProducerID: p.id, Epoch: p.epoch, LastSequence: p.lastSeq(), LastOffset: -1,
-			Timestamp: p.lastTimestamp, CoordinatorEpoch: p.coordinatorEpoch, TxnFirstOffset: p.txnStart,
-		}
-		if p.count > 0 {
-			last := p.batches[p.count-1]
-			e.LastOffset, e.OffsetDelta = last.lastOffset, last.delta
-		}
-		out = append(out, e)
-	}
-	return out, err
-}
-
 // EpochStart says that a leader epoch began at an offset.
 type EpochStart struct {
 	Epoch       int32

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -45,10 +46,10 @@ type Log struct {
 	syncMu  sync.Mutex // one sync at a time; waiters share its result
 	mu      sync.Mutex // appends, truncations, the segment list
 	// Guarded by mu:
-	producers *producerState
-	snapshots []int64 // offsets of the snapshot files, ascending
-	unsynced  []int64 // snapshots written since the last sync
-	pending   update  // scratch of the append under way
+	producers *producer.State
+	snapshots []int64         // offsets of the snapshot files, ascending
+	unsynced  []int64         // snapshots written since the last sync
+	pending   producer.Update // scratch of the append under way
 	// stored is what the epoch file holds. It may be behind epochs by entries
 	// without records, which opening drops again; the next append mends it.
 	stored       []epochEntry
@@ -176,7 +177,7 @@ func (l *Log) LastStableOffset(highWatermark int64) int64 {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	first, ok := l.producers.firstUnstable(highWatermark)
+	first, ok := l.producers.FirstUnstable(highWatermark)
 	l.unstable.Store(ok)
 	if !ok {
 		return highWatermark
@@ -282,14 +283,13 @@ type ProducerInfo struct {
 func (l *Log) Producers() []ProducerInfo {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := make([]ProducerInfo, 0, len(l.producers.producers))
-	for _, p := range l.producers.producers {
+	out := make([]ProducerInfo, 0, l.producers.Len())
+	for _, p := range l.producers.Entries() {
 		out = append(out, ProducerInfo{
-			ProducerID: p.id, Epoch: p.epoch, LastSequence: p.lastSeq(), LastTimestamp: p.lastTimestamp,
-			CoordinatorEpoch: p.coordinatorEpoch, TxnStartOffset: p.txnStart,
+			ProducerID: p.ProducerID, Epoch: p.Epoch, LastSequence: p.LastSequence, LastTimestamp: p.Timestamp,
+			CoordinatorEpoch: p.CoordinatorEpoch, TxnStartOffset: p.TxnFirstOffset,
 		})
 	}
-	slices.SortFunc(out, func(a, b ProducerInfo) int { return int(max(-1, min(1, a.ProducerID-b.ProducerID))) })
 	return out
 }
 
@@ -297,8 +297,8 @@ func (l *Log) Producers() []ProducerInfo {
 func (l *Log) ExpireProducers(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.producers.producers) > 0 {
-		l.producers.expire(now.UnixMilli(), l.idleExpiry)
+	if l.producers.Len() > 0 {
+		l.producers.Expire(now.UnixMilli(), l.idleExpiry)
 	}
 }
 
@@ -351,7 +351,6 @@ func (l *Log) roll(base, now int64) error {
 		return l.health.failUnlessFull("create segment", err)
 	}
 	l.seal(old)
-	l.producers.end = base
 	l.takeSnapshot(base)
 	list := *l.segments.Load()
 	list = append(slices.Clip(list), next)
@@ -391,7 +390,7 @@ func (l *Log) takeSnapshot(offset int64) {
 		return
 	}
 	name := l.dir.name(format.FileName(offset, format.SnapshotSuffix))
-	if err := writeUnsynced(l.dir.fs, name, encodeSnapshot(l.producers.producers)); err != nil {
+	if err := writeUnsynced(l.dir.fs, name, l.producers.Encode()); err != nil {
 		l.logger.Warn("cannot write producer snapshot", "file", name, "err", err)
 		_ = l.dir.fs.Remove(name)
 		return
@@ -424,7 +423,6 @@ func (l *Log) closeInOrder() error {
 		}
 		h.release()
 	}
-	l.producers.end = l.EndOffset()
 	l.takeSnapshot(l.EndOffset())
 	l.dirDirty = true
 	l.mu.Unlock()
@@ -456,7 +454,7 @@ func (l *Log) completeIndexes() error {
 func (l *Log) empty() bool {
 	list := *l.segments.Load()
 	return len(list) == 1 && list[0].size.Load() == 0 && list[0].base == l.EndOffset() && !list[0].unsynced &&
-		len(l.producers.producers) == 0 && len(l.snapshots) == 0 && !l.dirDirty
+		l.producers.Len() == 0 && len(l.snapshots) == 0 && !l.dirDirty
 }
 
 // release closes the files without writing anything.

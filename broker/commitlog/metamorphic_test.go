@@ -13,6 +13,7 @@ import (
 
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
+	"github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -229,7 +230,7 @@ func (w *world) batch() []byte {
 	opts.Compression = record.Compression(w.rng.IntN(5) * w.rng.IntN(2))
 	kind := w.rng.IntN(10)
 	pid := int64(w.rng.IntN(3) + 100)
-	state := replayModel(w.model.batches)[pid]
+	state := entryOf(replayModel(w.model.batches), pid)
 	if kind >= 9 && state != nil {
 		b, err := record.AppendMarker(nil, pid, 0, testNow.UnixMilli(), record.Marker{Type: record.MarkerType(w.rng.IntN(2))})
 		if err != nil {
@@ -240,7 +241,7 @@ func (w *world) batch() []byte {
 	if kind >= 3 {
 		opts.ProducerID, opts.ProducerEpoch, opts.BaseSequence = pid, 0, 0
 		if state != nil {
-			opts.BaseSequence = record.AddSequence(state.lastSeq(), 1)
+			opts.BaseSequence = record.AddSequence(state.LastSequence, 1)
 		}
 		opts.Transactional = pid == 101 || pid == 102
 	}
@@ -524,15 +525,25 @@ func (w *world) naiveIndexes(s *segment) (offsets []index.Offset, times, allowed
 }
 
 // replayModel is a second, plain implementation of producer state.
-func replayModel(batches []stored) map[int64]*producer {
-	s := newProducerState(0)
-	var u update
+func replayModel(batches []stored) []producer.Entry {
+	s := producer.New()
+	var u producer.Update
 	for _, b := range batches {
-		if _, err := s.replay(&u, b.data); err != nil {
+		if _, err := s.Replay(&u, b.data); err != nil {
 			panic(err)
 		}
 	}
-	return s.producers
+	return s.Entries()
+}
+
+// entryOf finds a producer, nil: unknown.
+func entryOf(list []producer.Entry, id int64) *producer.Entry {
+	for i := range list {
+		if list[i].ProducerID == id {
+			return &list[i]
+		}
+	}
+	return nil
 }
 
 // checkProducers compares producer state and aborted transactions with a replay
@@ -546,28 +557,29 @@ func (w *world) checkProducers(l *Log, m model) {
 			kept = append(kept, b)
 		}
 	}
-	for pid, want := range replayModel(kept) {
-		got := l.producers.producers[pid]
+	have := l.producers.Entries()
+	for _, want := range replayModel(kept) {
+		got := entryOf(have, want.ProducerID)
 		if got == nil {
-			w.failf("producer %d is forgotten", pid)
+			w.failf("producer %d is forgotten", want.ProducerID)
 			continue
 		}
-		if want.count == 0 {
+		if want.LastOffset < 0 {
 			continue
 		}
-		if got.epoch != want.epoch || got.lastSeq() != want.lastSeq() || (got.txnStart < 0) != (want.txnStart < 0) {
-			w.failf("producer %d is %+v, want %+v", pid, *got, *want)
+		if got.Epoch != want.Epoch || got.LastSequence != want.LastSequence || (got.TxnFirstOffset < 0) != (want.TxnFirstOffset < 0) {
+			w.failf("producer %d is %+v, want %+v", want.ProducerID, *got, want)
 		}
 	}
 	w.checkAborted(l, kept)
 }
 
 func (w *world) checkAborted(l *Log, kept []stored) {
-	s := newProducerState(0)
-	var u update
+	s := producer.New()
+	var u producer.Update
 	var want []AbortedTxn
 	for _, b := range kept {
-		txns, err := s.replay(&u, b.data)
+		txns, err := s.Replay(&u, b.data)
 		if err != nil {
 			w.failf("%v", err)
 		}

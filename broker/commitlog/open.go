@@ -13,6 +13,7 @@ import (
 
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
+	"github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -403,7 +404,7 @@ func (l *Log) settle(o openOptions, found listing, end, checked int64) error {
 	l.flushed.Store(min(end, max(list[0].base, o.recoveryPoint)))
 	l.safe.Store(min(l.flushed.Load(), checked))
 	l.start.Store(max(list[0].base, o.start))
-	l.producers = newProducerState(end)
+	l.producers = producer.New()
 	if o.start > end {
 		// The records up to the start offset are gone: begin there.
 		return l.restart(o.start)
@@ -480,25 +481,23 @@ func (l *Log) reloadProducers(newest, end, now int64) error {
 		return err
 	}
 	l.producers = state
-	var u update
+	var u producer.Update
 	for _, s := range *l.segments.Load() {
 		if s.base > newest && s.base > from {
-			l.producers.end = s.base
 			l.takeSnapshot(s.base)
 		}
 		if err := l.replaySegment(s, from, end, &u); err != nil {
 			return err
 		}
 	}
-	l.producers.end = end
-	l.producers.expire(now, l.idleExpiry)
-	l.unstable.Store(len(l.producers.ongoing)+len(l.producers.completed) > 0)
+	l.producers.Expire(now, l.idleExpiry)
+	l.unstable.Store(l.producers.Unstable())
 	return nil
 }
 
 // loadSnapshot reads the newest good snapshot at or below newest; without one
 // the state is empty and the replay starts at the first segment.
-func (l *Log) loadSnapshot(newest, now int64) (from int64, state *producerState, err error) {
+func (l *Log) loadSnapshot(newest, now int64) (from int64, state *producer.State, err error) {
 	first := (*l.segments.Load())[0].base
 	for i := len(l.snapshots) - 1; i >= 0; i-- {
 		offset := l.snapshots[i]
@@ -506,11 +505,11 @@ func (l *Log) loadSnapshot(newest, now int64) (from int64, state *producerState,
 			continue
 		}
 		name := l.dir.name(format.FileName(offset, format.SnapshotSuffix))
-		data, err := vfs.ReadFile(l.dir.fs, name, maxSnapshot)
+		data, err := vfs.ReadFile(l.dir.fs, name, producer.MaxSnapshot)
 		if err != nil {
 			return 0, nil, err
 		}
-		producers, err := decodeSnapshot(data)
+		producers, err := producer.DecodeSnapshot(data)
 		if err != nil {
 			l.logger.Warn("producer snapshot is damaged, replaying more of the log", "file", name, "err", err)
 			if err := l.dropSnapshots(func(o int64) bool { return o == offset }); err != nil {
@@ -518,20 +517,18 @@ func (l *Log) loadSnapshot(newest, now int64) (from int64, state *producerState,
 			}
 			continue
 		}
-		state := newProducerState(offset)
-		for _, p := range producers {
-			state.load(p)
-		}
-		state.expire(now, l.idleExpiry)
+		state := producer.New()
+		state.Load(producers)
+		state.Expire(now, l.idleExpiry)
 		return offset, state, nil
 	}
-	return first, newProducerState(first), nil
+	return first, producer.New(), nil
 }
 
 // replaySegment applies the batches of [from, end) that one segment holds.
 // Transactions that they abort are put back into the transaction index if they
 // are missing there.
-func (l *Log) replaySegment(s *segment, from, end int64, u *update) error {
+func (l *Log) replaySegment(s *segment, from, end int64, u *producer.Update) error {
 	list := *l.segments.Load()
 	if i := floorSegment(list, s.base); i+1 < len(list) && list[i+1].base <= from {
 		return nil
@@ -567,7 +564,7 @@ func (l *Log) replaySegment(s *segment, from, end int64, u *update) error {
 
 // replayBatches applies the batches below end and gives the transactions that
 // they abort.
-func (l *Log) replayBatches(sc *scanner, end int64, u *update) (aborted []AbortedTxn, err error) {
+func (l *Log) replayBatches(sc *scanner, end int64, u *producer.Update) (aborted []AbortedTxn, err error) {
 	defer sc.free()
 	for {
 		b, size, err := sc.header()
@@ -585,7 +582,7 @@ func (l *Log) replayBatches(sc *scanner, end int64, u *update) (aborted []Aborte
 				return nil, err
 			}
 		}
-		txns, err := l.producers.replay(u, b)
+		txns, err := l.producers.Replay(u, b)
 		if err != nil {
 			return nil, err
 		}

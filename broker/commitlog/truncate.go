@@ -8,6 +8,7 @@ import (
 
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
+	"github.com/leatstream/leat/broker/commitlog/producer"
 )
 
 // TruncateTo removes every record at or above offset. An offset at or above the
@@ -205,7 +206,7 @@ func (l *Log) doRestart(offset int64) error {
 	l.flushed.Store(offset)
 	l.safe.Store(offset)
 	l.segments.Store(&[]*segment{next})
-	l.producers = newProducerState(offset)
+	l.producers = producer.New()
 	l.unstable.Store(false)
 	l.dirDirty = false
 	if err := l.dir.fs.SyncDir(*l.dir.path.Load()); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
+	"github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -294,7 +295,7 @@ func (v *verifier) small(name string) error {
 	case KindTxnIndex:
 		_, err = index.DecodeTxns(data, base)
 	case KindSnapshot:
-		_, err = ReadSnapshot(data)
+		_, err = producer.DecodeSnapshot(data)
 	case KindOffsets:
 		_, err = format.DecodeOffsets(data)
 	case KindEpochs:

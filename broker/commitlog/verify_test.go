@@ -201,7 +201,6 @@ func FuzzInspect(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 0, 0, 0, 9}, int64(0))
 	f.Add(make([]byte, 48), int64(5))
 	f.Fuzz(func(_ *testing.T, data []byte, base int64) {
-		_, _ = ReadSnapshot(data)
 		_, _ = ReadEpochCheckpoint(data)
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog"
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
+	logproducer "github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/cmd/internal/message"
 	"github.com/leatstream/leat/cmd/internal/output"
@@ -257,7 +258,7 @@ type producerRow struct {
 }
 
 func producerRows(data []byte, _ int64) ([]producerRow, error) {
-	entries, err := commitlog.ReadSnapshot(data)
+	entries, err := logproducer.DecodeSnapshot(data)
 	rows := make([]producerRow, len(entries))
 	for i, e := range entries {
 		rows[i] = producerRow(e)

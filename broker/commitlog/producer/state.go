@@ -1,10 +1,11 @@
-package commitlog
+package producer
 
 import (
 	"fmt"
 	"math"
 	"slices"
 
+	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -12,19 +13,20 @@ import (
 // duplicates.
 const rememberedBatches = 5
 
-// batchMeta is what is kept of one appended batch.
-type batchMeta struct {
-	lastSeq    int32
-	delta      int32 // last offset - first offset
-	lastOffset int64
-	timestamp  int64 // max timestamp
+// Batch is what is kept of one appended batch.
+type Batch struct {
+	LastSequence int32
+	OffsetDelta  int32 // last offset - first offset
+	LastOffset   int64
+	Timestamp    int64 // max timestamp
 }
 
-func (b batchMeta) firstOffset() int64 { return b.lastOffset - int64(b.delta) }
+// FirstOffset is the offset of the batch's first record.
+func (b Batch) FirstOffset() int64 { return b.LastOffset - int64(b.OffsetDelta) }
 
 // firstSeq undoes the wrap from 2^31-1 to 0.
-func (b batchMeta) firstSeq() int32 {
-	return int32((int64(b.lastSeq) - int64(b.delta) + math.MaxInt32 + 1) & math.MaxInt32)
+func (b Batch) firstSeq() int32 {
+	return int32((int64(b.LastSequence) - int64(b.OffsetDelta) + math.MaxInt32 + 1) & math.MaxInt32)
 }
 
 // producer is the state of one producer in one log.
@@ -35,7 +37,7 @@ type producer struct {
 	coordinatorEpoch int32
 	lastTimestamp    int64
 	txnStart         int64 // first offset of the open transaction, -1: none
-	batches          [rememberedBatches]batchMeta
+	batches          [rememberedBatches]Batch
 }
 
 func newProducer(id int64) producer {
@@ -47,7 +49,7 @@ func (p *producer) lastSeq() int32 {
 	if p.count == 0 {
 		return record.NoSequence
 	}
-	return p.batches[p.count-1].lastSeq
+	return p.batches[p.count-1].LastSequence
 }
 
 // bump starts a new epoch if epoch is one; old batches are forgotten.
@@ -57,28 +59,28 @@ func (p *producer) bump(epoch int16) {
 	}
 }
 
-func (p *producer) add(b batchMeta) {
+func (p *producer) add(b Batch) {
 	if p.count == rememberedBatches {
 		copy(p.batches[:], p.batches[1:])
 		p.count--
 	}
 	p.batches[p.count] = b
 	p.count++
-	p.lastTimestamp = b.timestamp
+	p.lastTimestamp = b.Timestamp
 }
 
 // duplicate finds the remembered batch with the same epoch and sequences as b.
-func (p *producer) duplicate(b record.Batch) (batchMeta, bool) {
+func (p *producer) duplicate(b record.Batch) (Batch, bool) {
 	if p.epoch != b.ProducerEpoch() {
-		return batchMeta{}, false
+		return Batch{}, false
 	}
 	first, last := b.BaseSequence(), b.LastSequence()
 	for _, m := range p.batches[:p.count] {
-		if m.lastSeq == last && m.firstSeq() == first {
+		if m.LastSequence == last && m.firstSeq() == first {
 			return m, true
 		}
 	}
-	return batchMeta{}, false
+	return Batch{}, false
 }
 
 // inSequence tells whether next follows last, wrapping after 2^31-1.
@@ -86,9 +88,16 @@ func inSequence(last, next int32) bool {
 	return int64(next) == int64(last)+1 || next == 0 && last == math.MaxInt32
 }
 
-// checkEpoch fences older producers; a follower takes what the leader took.
-func (p *producer) checkEpoch(epoch int16, origin Origin) error {
-	if epoch < p.epoch && origin != OriginReplication {
+// Checks says which rules an append must keep. The zero value takes everything:
+// a follower takes what the leader took.
+type Checks struct {
+	Epochs    bool // producers and coordinators with an older epoch are refused, as are plain batches inside a transaction
+	Sequences bool // the sequence numbers of batches must follow each other
+}
+
+// checkEpoch fences older producers.
+func (p *producer) checkEpoch(epoch int16, checks Checks) error {
+	if epoch < p.epoch && checks.Epochs {
 		return fmt.Errorf("%w: producer %d has epoch %d, the batch %d", ErrInvalidProducerEpoch, p.id, p.epoch, epoch)
 	}
 	return nil
@@ -126,36 +135,52 @@ type completedTxn struct {
 	aborted bool
 }
 
-// producerState is the state of all producers of a log.
+// State is the state of all producers of a log.
 //
-// Invariant: it equals a replay of the log's batches in [snapshot, end), apart
-// from expired producers. It is guarded by the log's mutex.
-type producerState struct {
+// Invariant: it equals a replay of the log's batches from the snapshot to the end,
+// apart from expired producers. It is guarded by the log's mutex.
+type State struct {
 	producers map[int64]*producer
 	ongoing   []openTxn // by first offset
 	completed []openTxn // by first offset; waiting for the high watermark
-	end       int64     // the offset up to which batches were applied
 }
 
-func newProducerState(end int64) *producerState {
-	return &producerState{producers: map[int64]*producer{}, end: end}
+// New gives the state of a log without producers.
+func New() *State {
+	return &State{producers: map[int64]*producer{}}
 }
 
-// update is what one append does to the state, kept apart until the bytes are
+// Len is the number of known producers.
+func (s *State) Len() int { return len(s.producers) }
+
+// Unstable tells whether a transaction is open, or ended and perhaps not replicated.
+func (s *State) Unstable() bool { return len(s.ongoing)+len(s.completed) > 0 }
+
+// Duplicate finds the remembered batch that b repeats.
+func (s *State) Duplicate(b record.Batch) (Batch, bool) {
+	p := s.producers[b.ProducerID()]
+	if p == nil || !b.HasProducerID() {
+		return Batch{}, false
+	}
+	return p.duplicate(b)
+}
+
+// Update is what one append does to the state, kept apart until the bytes are
 // written.
-type update struct {
+type Update struct {
 	staged []producer
 	begun  []openTxn
 	ended  []completedTxn
 }
 
-func (u *update) reset() {
+// Reset empties u for the next append.
+func (u *Update) Reset() {
 	u.staged, u.begun, u.ended = u.staged[:0], u.begun[:0], u.ended[:0]
 }
 
 // of gives the staged copy of a producer's state. The pointer is valid until
 // the next call.
-func (u *update) of(s *producerState, id int64) *producer {
+func (u *Update) of(s *State, id int64) *producer {
 	for i := range u.staged {
 		if u.staged[i].id == id {
 			return &u.staged[i]
@@ -169,28 +194,28 @@ func (u *update) of(s *producerState, id int64) *producer {
 	return &u.staged[len(u.staged)-1]
 }
 
-// stage checks one batch with a producer id, which will get base as its first
+// Stage checks one batch with a producer id, which will get base as its first
 // offset, and notes its effects in u.
-func (s *producerState) stage(u *update, b record.Batch, base int64, origin Origin) error {
+func (s *State) Stage(u *Update, b record.Batch, base int64, checks Checks) error {
 	p := u.of(s, b.ProducerID())
 	if b.IsControl() {
-		return s.stageMarker(u, p, b, base, origin)
+		return s.stageMarker(u, p, b, base, checks)
 	}
 	epoch := b.ProducerEpoch()
-	if err := p.checkEpoch(epoch, origin); err != nil {
+	if err := p.checkEpoch(epoch, checks); err != nil {
 		return err
 	}
-	if origin == OriginClient {
+	if checks.Sequences {
 		if err := p.checkSequence(epoch, b.BaseSequence()); err != nil {
 			return err
 		}
 	}
 	p.bump(epoch)
 	delta := b.LastOffsetDelta()
-	p.add(batchMeta{lastSeq: b.LastSequence(), delta: delta, lastOffset: base + int64(delta), timestamp: b.MaxTimestamp()})
+	p.add(Batch{LastSequence: b.LastSequence(), OffsetDelta: delta, LastOffset: base + int64(delta), Timestamp: b.MaxTimestamp()})
 	switch {
 	case p.txnStart >= 0 && !b.IsTransactional():
-		if origin != OriginReplication {
+		if checks.Epochs {
 			return fmt.Errorf("%w: producer %d wrote outside its transaction", ErrInvalidTxnState, p.id)
 		}
 	case p.txnStart < 0 && b.IsTransactional():
@@ -200,15 +225,15 @@ func (s *producerState) stage(u *update, b record.Batch, base int64, origin Orig
 	return nil
 }
 
-func (s *producerState) stageMarker(u *update, p *producer, b record.Batch, base int64, origin Origin) error {
+func (s *State) stageMarker(u *Update, p *producer, b record.Batch, base int64, checks Checks) error {
 	marker, timestamp, ok, err := b.ReadMarker()
 	if err != nil || !ok {
 		return err
 	}
-	if err := p.checkEpoch(b.ProducerEpoch(), origin); err != nil {
+	if err := p.checkEpoch(b.ProducerEpoch(), checks); err != nil {
 		return err
 	}
-	if marker.CoordinatorEpoch < p.coordinatorEpoch && origin != OriginReplication {
+	if marker.CoordinatorEpoch < p.coordinatorEpoch && checks.Epochs {
 		return fmt.Errorf("%w: marker of epoch %d after %d", ErrCoordinatorFenced, marker.CoordinatorEpoch, p.coordinatorEpoch)
 	}
 	if p.txnStart >= 0 {
@@ -220,9 +245,9 @@ func (s *producerState) stageMarker(u *update, p *producer, b record.Batch, base
 	return nil
 }
 
-// aborted gives the entries that u adds to the transaction index, without
+// Aborted gives the entries that u adds to the transaction index, without
 // changing the state.
-func (s *producerState) aborted(u *update) []AbortedTxn {
+func (s *State) Aborted(u *Update) []index.AbortedTxn {
 	if len(u.ended) == 0 {
 		return nil
 	}
@@ -230,10 +255,10 @@ func (s *producerState) aborted(u *update) []AbortedTxn {
 	for _, t := range u.begun {
 		open = insertTxn(open, t)
 	}
-	var out []AbortedTxn
+	var out []index.AbortedTxn
 	for _, t := range u.ended {
 		if t.aborted {
-			out = append(out, AbortedTxn{
+			out = append(out, index.AbortedTxn{
 				ProducerID: t.pid, FirstOffset: t.first, LastOffset: t.last,
 				LastStableOffset: stableAfter(open, t),
 			})
@@ -254,8 +279,8 @@ func stableAfter(open []openTxn, t completedTxn) int64 {
 	return t.last + 1
 }
 
-// commit applies u. End is the new log end offset.
-func (s *producerState) commit(u *update, end int64) {
+// Commit applies u.
+func (s *State) Commit(u *Update) {
 	for i := range u.staged {
 		p := s.producers[u.staged[i].id]
 		if p == nil {
@@ -270,7 +295,6 @@ func (s *producerState) commit(u *update, end int64) {
 	for _, t := range u.ended {
 		s.complete(t)
 	}
-	s.end = end
 }
 
 // insertTxn keeps the list ordered by first offset.
@@ -281,15 +305,15 @@ func insertTxn(list []openTxn, t openTxn) []openTxn {
 	return slices.Insert(list, i, t)
 }
 
-func (s *producerState) complete(t completedTxn) {
+func (s *State) complete(t completedTxn) {
 	s.ongoing = slices.DeleteFunc(s.ongoing, func(o openTxn) bool { return o.first == t.first })
 	s.completed = insertTxn(s.completed, openTxn{pid: t.pid, first: t.first, last: t.last})
 }
 
-// firstUnstable is the first offset of the oldest transaction that is open or
+// FirstUnstable is the first offset of the oldest transaction that is open or
 // whose marker is not below highWatermark; ok is false when there is none.
 // Transactions below highWatermark are forgotten.
-func (s *producerState) firstUnstable(highWatermark int64) (offset int64, ok bool) {
+func (s *State) FirstUnstable(highWatermark int64) (offset int64, ok bool) {
 	s.completed = slices.DeleteFunc(s.completed, func(o openTxn) bool { return o.last < highWatermark })
 	offset = math.MaxInt64
 	if len(s.ongoing) > 0 {
@@ -301,9 +325,9 @@ func (s *producerState) firstUnstable(highWatermark int64) (offset int64, ok boo
 	return offset, offset != math.MaxInt64
 }
 
-// expire forgets producers that have been silent for maxIdle ms, unless they
+// Expire forgets producers that have been silent for maxIdle ms, unless they
 // have a transaction open. Now is in ms.
-func (s *producerState) expire(now, maxIdle int64) {
+func (s *State) Expire(now, maxIdle int64) {
 	for id, p := range s.producers {
 		if p.txnStart < 0 && now-p.lastTimestamp >= maxIdle {
 			delete(s.producers, id)
@@ -311,25 +335,27 @@ func (s *producerState) expire(now, maxIdle int64) {
 	}
 }
 
-// load puts a producer from a snapshot into the state.
-func (s *producerState) load(p producer) {
-	s.producers[p.id] = &p
-	if p.txnStart >= 0 {
-		s.ongoing = insertTxn(s.ongoing, openTxn{pid: p.id, first: p.txnStart, last: -1})
+// Load puts the producers of a snapshot into the state.
+func (s *State) Load(entries []Entry) {
+	for i := range entries {
+		p := entries[i].producer()
+		s.producers[p.id] = &p
+		if p.txnStart >= 0 {
+			s.ongoing = insertTxn(s.ongoing, openTxn{pid: p.id, first: p.txnStart, last: -1})
+		}
 	}
 }
 
-// replay applies a batch that is in the log already.
-func (s *producerState) replay(u *update, b record.Batch) ([]AbortedTxn, error) {
+// Replay applies a batch that is in the log already.
+func (s *State) Replay(u *Update, b record.Batch) ([]index.AbortedTxn, error) {
 	if !b.HasProducerID() {
-		s.end = b.LastOffset() + 1
 		return nil, nil
 	}
-	u.reset()
-	if err := s.stage(u, b, b.BaseOffset(), OriginReplication); err != nil {
+	u.Reset()
+	if err := s.Stage(u, b, b.BaseOffset(), Checks{}); err != nil {
 		return nil, err
 	}
-	aborted := s.aborted(u)
-	s.commit(u, b.LastOffset()+1)
+	aborted := s.Aborted(u)
+	s.Commit(u)
 	return aborted, nil
 }
