@@ -216,7 +216,7 @@ func (c *SegmentCheck) intact(pos, expected int64) (record.Batch, error) {
 			return nil, fmt.Errorf("%w: offset %d before %d", ErrCorruptBatch, b.LastOffset(), next.BaseOffset())
 		}
 	}
-	if known := c.log.epochs.at(b.BaseOffset()); known >= 0 && b.LeaderEpoch() >= 0 && b.LeaderEpoch() != known {
+	if known := c.log.epochs.At(b.BaseOffset()); known >= 0 && b.LeaderEpoch() >= 0 && b.LeaderEpoch() != known {
 		return nil, fmt.Errorf("%w: leader epoch %d at offset %d, which is of epoch %d", ErrCorruptBatch, b.LeaderEpoch(), b.BaseOffset(), known)
 	}
 	return b, c.checksum(b, pos)

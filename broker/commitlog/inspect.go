@@ -39,7 +39,7 @@ func KindOf(path string) (k Kind, base int64) {
 	switch name {
 	case format.RecoveryPointFile, format.LogStartFile, format.HighWatermarkFile, format.CleanerOffsetFile:
 		return KindOffsets, 0
-	case epochFile:
+	case format.EpochFile:
 		return KindEpochs, 0
 	case format.PartitionMetadataFile:
 		return KindTopicID, 0
@@ -80,20 +80,4 @@ func ScanBatches(f io.ReaderAt, size int64, visit func(pos int64, b record.Batch
 		}
 		sc.skip(len(b))
 	}
-}
-
-// EpochStart says that a leader epoch began at an offset.
-type EpochStart struct {
-	Epoch       int32
-	StartOffset int64
-}
-
-// ReadEpochCheckpoint reads a leader-epoch-checkpoint file.
-func ReadEpochCheckpoint(data []byte) ([]EpochStart, error) {
-	entries, err := decodeEpochs(data)
-	out := make([]EpochStart, 0, len(entries))
-	for _, e := range entries {
-		out = append(out, EpochStart{e.epoch, e.start})
-	}
-	return out, err
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/leatstream/leat/broker/commitlog/epoch"
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/record"
@@ -40,7 +41,7 @@ type Log struct {
 	topicID  atomic.Pointer[[16]byte]
 	cleaned  atomic.Int64 // compacted below; notCleaned: never
 	cuts     atomic.Int64 // truncations so far
-	epochs   *epochCache
+	epochs   *epoch.Cache
 
 	filesMu sync.Mutex // removal, cutting and replacement of segment files
 	syncMu  sync.Mutex // one sync at a time; waiters share its result
@@ -52,7 +53,7 @@ type Log struct {
 	pending   producer.Update // scratch of the append under way
 	// stored is what the epoch file holds. It may be behind epochs by entries
 	// without records, which opening drops again; the next append mends it.
-	stored       []epochEntry
+	stored       epoch.History
 	storedBehind bool
 	dirDirty     bool  // folder entries changed since the last sync
 	records      int64 // appended since the last sync
@@ -189,17 +190,17 @@ func (l *Log) LastStableOffset(highWatermark int64) int64 {
 // that is ≤ epoch, and the offset at which it ends. An unknown epoch gives
 // (-1, -1).
 func (l *Log) EpochEndOffset(epoch int32) (foundEpoch int32, endOffset int64) {
-	return l.epochs.endOffset(epoch, l.EndOffset())
+	return l.epochs.EndOffset(epoch, l.EndOffset())
 }
 
 // LatestEpoch is the newest leader epoch in the log; ok is false when it has none.
 func (l *Log) LatestEpoch() (epoch int32, ok bool) {
-	e, ok := l.epochs.latest()
-	return e.epoch, ok
+	e, ok := l.epochs.Latest()
+	return e.Epoch, ok
 }
 
 // EpochForOffset is the leader epoch of the record at offset, -1 when unknown.
-func (l *Log) EpochForOffset(offset int64) int32 { return l.epochs.at(offset) }
+func (l *Log) EpochForOffset(offset int64) int32 { return l.epochs.At(offset) }
 
 // StartEpoch records durably that epoch begins at startOffset; a leader calls it
 // when it becomes leader, before the first append.
@@ -213,31 +214,31 @@ func (l *Log) StartEpoch(epoch int32, startOffset int64) error {
 }
 
 // assignEpoch notes an epoch's start unless it is known. The caller holds mu.
-func (l *Log) assignEpoch(epoch int32, start int64) error {
-	if epoch < 0 {
+func (l *Log) assignEpoch(leaderEpoch int32, start int64) error {
+	if leaderEpoch < 0 {
 		return nil
 	}
-	if e := (epochEntry{epoch, start}); l.epochs.needs(e) {
-		return l.writeEpochs(addEpoch(l.epochs.snapshot(), e))
+	if e := (epoch.Entry{Epoch: leaderEpoch, StartOffset: start}); l.epochs.Needs(e) {
+		return l.writeEpochs(l.epochs.History().Add(e))
 	}
 	if l.storedBehind {
-		return l.writeEpochs(l.epochs.snapshot())
+		return l.writeEpochs(l.epochs.History())
 	}
 	return nil
 }
 
 // writeEpochs replaces the epoch history in file and memory. The caller holds mu.
-func (l *Log) writeEpochs(entries []epochEntry) error {
+func (l *Log) writeEpochs(entries epoch.History) error {
 	if slices.Equal(entries, l.stored) {
-		l.epochs.set(entries)
+		l.epochs.Set(entries)
 		l.storedBehind = false
 		return nil
 	}
-	if err := l.health.replaceFile(l.dir.fs, l.dir.name(epochFile), encodeEpochs(entries)); err != nil {
-		return l.health.failUnlessFull("write "+epochFile, err)
+	if err := l.health.replaceFile(l.dir.fs, l.dir.name(format.EpochFile), entries.Encode()); err != nil {
+		return l.health.failUnlessFull("write "+format.EpochFile, err)
 	}
 	l.dirDirty = false // replaceFile has synced the folder
-	l.epochs.set(entries)
+	l.epochs.Set(entries)
 	l.stored, l.storedBehind = entries, false
 	return nil
 }
@@ -266,7 +267,7 @@ func (l *Log) advanceStart(offset int64) error {
 		return nil
 	}
 	l.start.Store(offset)
-	return l.writeEpochs(withoutStart(l.epochs.snapshot(), offset))
+	return l.writeEpochs(l.epochs.History().WithoutStart(offset))
 }
 
 // ProducerInfo describes an active producer (DescribeProducers).

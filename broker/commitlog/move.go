@@ -259,7 +259,7 @@ func (v *Move) settle() error {
 		return err
 	}
 	v.future.mu.Lock()
-	err := v.future.writeEpochs(v.source.epochs.snapshot())
+	err := v.future.writeEpochs(v.source.epochs.History())
 	v.future.mu.Unlock()
 	if err == nil {
 		err = v.future.syncAll()

@@ -61,7 +61,7 @@ func state(t testing.TB, l *Log) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprint(l.StartOffset(), l.EndOffset(), l.TopicID(), l.Producers(), l.epochs.snapshot(), aborted, data[:strings.LastIndexByte(data, '[')])
+	return fmt.Sprint(l.StartOffset(), l.EndOffset(), l.TopicID(), l.Producers(), l.epochs.History(), aborted, data[:strings.LastIndexByte(data, '[')])
 }
 
 func mustMove(t testing.TB, m *Manager, dir string) *Move {

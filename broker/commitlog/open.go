@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/leatstream/leat/broker/commitlog/epoch"
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/commitlog/producer"
@@ -103,7 +104,7 @@ func (l *Log) listFolder(o openOptions) (listing, error) {
 			found.snapshots = append(found.snapshots, base)
 		case suffix != "":
 			side = append(side, name)
-		case name == epochFile:
+		case name == format.EpochFile:
 			found.epochs = true
 		case name == format.PartitionMetadataFile:
 			found.topicID = true
@@ -162,10 +163,10 @@ func (l *Log) loadSegments(o openOptions, found listing) error {
 }
 
 func (l *Log) loadSideFiles(found listing) error {
-	l.epochs = &epochCache{}
+	l.epochs = &epoch.Cache{}
 	var err error
 	if found.epochs {
-		if l.epochs, err = loadEpochs(l.dir.fs, l.dir.name(epochFile)); err != nil {
+		if l.epochs, err = epoch.Load(l.dir.fs, l.dir.name(format.EpochFile)); err != nil {
 			if !errors.Is(err, format.ErrCorruptFile) {
 				return err
 			}
@@ -307,7 +308,7 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 	s.dirty.Store(true) // what is here may never have reached the disk
 	s.resetIndexes()
 	interval := l.Config().IndexIntervalBytes
-	epochs := l.epochs.snapshot()
+	epochs := l.epochs.History()
 	end = s.base
 	sc := newScanner(h.f, 0, min(s.size.Load(), math.MaxInt32), batchChunk)
 	defer sc.free()
@@ -317,8 +318,8 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 			break
 		}
 		s.note(b, sc.pos, interval)
-		if e := (epochEntry{b.LeaderEpoch(), b.BaseOffset()}); e.epoch >= 0 && (len(epochs) == 0 || e.epoch > epochs[len(epochs)-1].epoch) {
-			epochs = addEpoch(epochs, e)
+		if e := (epoch.Entry{Epoch: b.LeaderEpoch(), StartOffset: b.BaseOffset()}); e.Epoch >= 0 && (len(epochs) == 0 || e.Epoch > epochs[len(epochs)-1].Epoch) {
+			epochs = epochs.Add(e)
 		}
 		end = b.LastOffset() + 1
 		sc.skip(len(b))
@@ -343,7 +344,7 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 		}
 		s.size.Store(sc.pos)
 	}
-	l.epochs.set(epochs)
+	l.epochs.Set(epochs)
 	s.closeTimes()
 	if err := s.flushIndexes(false); err != nil && !noSpace(err) {
 		return 0, false, err
@@ -372,7 +373,7 @@ func (l *Log) staleTxns(s *segment) error {
 }
 
 // nextValid gives the next batch if it is intact and in its place.
-func (l *Log) nextValid(sc *scanner, s *segment, expected int64, epochs []epochEntry) (record.Batch, error) {
+func (l *Log) nextValid(sc *scanner, s *segment, expected int64, epochs epoch.History) (record.Batch, error) {
 	b, err := sc.batch()
 	if err != nil {
 		return nil, err
@@ -385,7 +386,7 @@ func (l *Log) nextValid(sc *scanner, s *segment, expected int64, epochs []epochE
 	}
 	// Bytes that a truncation removed may come back when its effect was lost;
 	// they carry an older epoch than what was written over their beginning.
-	if known := epochAt(epochs, b.BaseOffset()); b.LeaderEpoch() >= 0 && b.LeaderEpoch() < known {
+	if known := epochs.At(b.BaseOffset()); b.LeaderEpoch() >= 0 && b.LeaderEpoch() < known {
 		return nil, fmt.Errorf("%w: batch of epoch %d within epoch %d", ErrCorruptBatch, b.LeaderEpoch(), known)
 	}
 	return b, nil
@@ -413,7 +414,7 @@ func (l *Log) settle(o openOptions, found listing, end, checked int64) error {
 		l.flushed.Store(end)
 		l.safe.Store(end)
 	}
-	entries := withoutStart(withoutEnd(l.epochs.snapshot(), end), l.start.Load())
+	entries := l.epochs.History().WithoutEnd(end).WithoutStart(l.start.Load())
 	if err := l.storeEpochs(found, entries, end); err != nil {
 		return err
 	}
@@ -431,20 +432,20 @@ func (l *Log) settle(o openOptions, found listing, end, checked int64) error {
 
 // storeEpochs takes over the epochs that recovery found, and makes the file agree
 // if it tells anything else of the records up to end.
-func (l *Log) storeEpochs(found listing, entries []epochEntry, end int64) error {
-	old, err := loadEpochs(l.dir.fs, l.dir.name(epochFile))
+func (l *Log) storeEpochs(found listing, entries epoch.History, end int64) error {
+	old, err := epoch.Load(l.dir.fs, l.dir.name(format.EpochFile))
 	if err == nil {
-		l.stored = old.entries
+		l.stored = old.History()
 	}
-	l.epochs.set(entries)
-	if err == nil && slices.Equal(withoutEnd(l.stored, end), entries) {
+	l.epochs.Set(entries)
+	if err == nil && slices.Equal(l.stored.WithoutEnd(end), entries) {
 		l.storedBehind = len(l.stored) > len(entries)
 		return nil
 	}
 	if !found.epochs && len(entries) == 0 {
 		return nil
 	}
-	if err := l.health.replaceFile(l.dir.fs, l.dir.name(epochFile), encodeEpochs(entries)); err != nil {
+	if err := l.health.replaceFile(l.dir.fs, l.dir.name(format.EpochFile), entries.Encode()); err != nil {
 		l.storedBehind = true
 		if !noSpace(err) {
 			return err

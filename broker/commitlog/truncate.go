@@ -91,7 +91,7 @@ func (l *Log) truncate(offset int64) error {
 	if err := l.cutSegment(s, size, end); err != nil {
 		return err
 	}
-	if err := l.writeEpochs(withoutEnd(l.epochs.snapshot(), end)); err != nil {
+	if err := l.writeEpochs(l.epochs.History().WithoutEnd(end)); err != nil {
 		return err
 	}
 	if err := l.dropSnapshots(func(o int64) bool { return o > end }); err != nil {

@@ -11,6 +11,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/leatstream/leat/broker/commitlog/epoch"
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/commitlog/producer"
@@ -299,7 +300,7 @@ func (v *verifier) small(name string) error {
 	case KindOffsets:
 		_, err = format.DecodeOffsets(data)
 	case KindEpochs:
-		_, err = ReadEpochCheckpoint(data)
+		_, err = epoch.Decode(data)
 	case KindTopicID:
 		_, err = format.DecodeTopicID(data)
 	}

@@ -104,7 +104,7 @@ func TestVerifyFinds(t *testing.T) {
 		{"a wrong time", "00000000000000000000.timeindex", func(b []byte) []byte { b[5]--; return b }, "00000000000000000000.timeindex@0", format.ErrCorruptFile},
 		{"a bad snapshot", "*.snapshot", flip(9), "@-1", format.ErrCorruptFile},
 		{"a bad txnindex", "*.txnindex", func(b []byte) []byte { return b[1:] }, "@-1", format.ErrCorruptFile},
-		{"bad epochs", epochFile, flip(0), epochFile + "@-1", format.ErrCorruptFile},
+		{"bad epochs", format.EpochFile, flip(0), format.EpochFile + "@-1", format.ErrCorruptFile},
 		{"a bad topic id", format.PartitionMetadataFile, flip(0), format.PartitionMetadataFile + "@-1", format.ErrCorruptFile},
 		{"a bad checkpoint", "../" + format.RecoveryPointFile, flip(0), format.RecoveryPointFile + "@-1", format.ErrCorruptFile},
 	} {
@@ -194,13 +194,4 @@ func TestKindOf(t *testing.T) {
 			t.Errorf("%q: %v, base %d", name, k, base)
 		}
 	}
-}
-
-// FuzzInspect: any bytes are read or refused.
-func FuzzInspect(f *testing.F) {
-	f.Add([]byte{0, 0, 0, 1, 0, 0, 0, 9}, int64(0))
-	f.Add(make([]byte, 48), int64(5))
-	f.Fuzz(func(_ *testing.T, data []byte, base int64) {
-		_, _ = ReadEpochCheckpoint(data)
-	})
 }

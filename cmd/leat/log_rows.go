@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/leatstream/leat/broker/commitlog"
+	"github.com/leatstream/leat/broker/commitlog/epoch"
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
 	logproducer "github.com/leatstream/leat/broker/commitlog/producer"
@@ -289,7 +289,7 @@ type epochRow struct {
 }
 
 func epochRows(data []byte, _ int64) ([]epochRow, error) {
-	entries, err := commitlog.ReadEpochCheckpoint(data)
+	entries, err := epoch.Decode(data)
 	rows := make([]epochRow, len(entries))
 	for i, e := range entries {
 		rows[i] = epochRow(e)

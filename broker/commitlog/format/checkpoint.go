@@ -23,6 +23,9 @@ const (
 	CleanerOffsetFile = "cleaner-offset-checkpoint" // how far compaction came
 )
 
+// EpochFile is the checkpoint in a partition's folder of where leader epochs began.
+const EpochFile = "leader-epoch-checkpoint"
+
 // MaxCheckpoint bounds a checkpoint file, in bytes: a million partitions with
 // the longest names.
 const MaxCheckpoint = 300 << 20

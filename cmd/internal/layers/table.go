@@ -43,9 +43,10 @@ func brokerRules() []Rule {
 
 		{"broker/auth", nil, nil},
 		{"broker/commitlog/format", []string{"broker/record", "broker/vfs"}, nil},
+		{"broker/commitlog/epoch", []string{"broker/commitlog/format", "broker/vfs"}, nil},
 		{"broker/commitlog/index", []string{"broker/commitlog/format", "broker/vfs"}, nil},
 		{"broker/commitlog/producer", []string{"broker/commitlog/format", "broker/commitlog/index", "broker/record"}, nil},
-		{"broker/commitlog", []string{"broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/producer", "broker/record", "broker/vfs"}, []string{prom}},
+		{"broker/commitlog", []string{"broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/producer", "broker/record", "broker/vfs"}, []string{prom}},
 		{"broker/coordination", []string{"broker/record"}, nil},
 		{"broker/coordination/embedded", []string{"broker/coordination", "broker/vfs"}, []string{prom}},
 		{"broker/coordination/zookeeper", []string{"broker/coordination"}, []string{prom, "github.com/go-zookeeper/zk"}},
@@ -127,7 +128,7 @@ func topRules() []Rule {
 	}
 	pipeline := append([]string{"connect", "connect/config", "connect/data", "broker/client"}, streams...)
 	command := append([]string{
-		"broker", "broker/client", "broker/commitlog", "broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/producer", "broker/metadata", "broker/record", "broker/vfs", "broker/wire",
+		"broker", "broker/client", "broker/commitlog", "broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/producer", "broker/metadata", "broker/record", "broker/vfs", "broker/wire",
 		"connect/...", "connectors/...", "pipelines/...", "cmd/internal/...",
 	}, streams...)
 	return []Rule{

@@ -8,34 +8,6 @@ import (
 	"github.com/leatstream/leat/broker/vfs"
 )
 
-func TestEpochCache(t *testing.T) {
-	if s := string(encodeEpochs([]epochEntry{{0, 0}, {3, 17}})); s != "0\n2\n0 0\n3 17\n" {
-		t.Errorf("%q", s)
-	}
-	var e []epochEntry
-	for _, add := range []epochEntry{{0, 0}, {2, 10}, {5, 20}} {
-		e = addEpoch(e, add)
-	}
-	c := &epochCache{entries: e}
-	for _, tt := range []struct {
-		epoch, found int32
-		end          int64
-	}{{0, 0, 10}, {1, 0, 10}, {2, 2, 20}, {4, 2, 20}, {5, 5, 33}, {6, -1, -1}, {-1, -1, -1}} {
-		if found, end := c.endOffset(tt.epoch, 33); found != tt.found || end != tt.end {
-			t.Errorf("epoch %d: %d ends at %d", tt.epoch, found, end)
-		}
-	}
-	if got := withoutStart(e, 15); len(got) != 2 || got[0] != (epochEntry{2, 15}) {
-		t.Errorf("%v", got)
-	}
-	if got := withoutEnd(e, 10); len(got) != 1 {
-		t.Errorf("%v", got)
-	}
-	if got := addEpoch(e, epochEntry{3, 15}); len(got) != 3 || got[2] != (epochEntry{3, 15}) {
-		t.Errorf("%v", got)
-	}
-}
-
 func TestManagerKeepsWhatItOwns(t *testing.T) {
 	fs := vfs.NewMem()
 	m, l := openTest(t, fs, DefaultConfig())
@@ -83,15 +55,4 @@ func TestManagerKeepsWhatItOwns(t *testing.T) {
 			t.Errorf("%s is left", e.Name())
 		}
 	}
-}
-
-func FuzzFileDecoders(f *testing.F) {
-	f.Add(encodeEpochs([]epochEntry{{1, 2}}))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if e, err := decodeEpochs(data); err == nil {
-			if again, err := decodeEpochs(encodeEpochs(e)); err != nil || len(again) != len(e) {
-				t.Fatalf("epochs do not survive: %v", err)
-			}
-		}
-	})
 }
