@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -17,7 +18,7 @@ type BatchReader struct {
 	from      int64 // batches that end below are skipped
 	cuts      int64 // Log.cuts when the walk began
 	h         *handle
-	sc        *scanner
+	sc        *scan.Scanner
 	size      int // of the batch given last
 	readAhead int
 }
@@ -35,7 +36,7 @@ func (l *Log) ReadBatches(from, to int64) (*BatchReader, error) {
 	for j < len(list)-1 && list[j].base < to {
 		j++
 	}
-	return &BatchReader{log: l, list: list[i:j], at: -1, from: from, cuts: cuts, readAhead: batchChunk}, nil
+	return &BatchReader{log: l, list: list[i:j], at: -1, from: from, cuts: cuts, readAhead: scan.BatchChunk}, nil
 }
 
 // Next gives the next batch, valid until the following call, and io.EOF at the
@@ -54,7 +55,7 @@ func (r *BatchReader) Next() (record.Batch, error) {
 		return b, err
 	}
 	segment, pos := r.Position()
-	if badBytes(err) {
+	if scan.BadBytes(err) {
 		if r.sc != nil {
 			r.log.checkRange(r.list[r.at], pos, pos+1, foundByRead)
 		}
@@ -70,9 +71,9 @@ func (r *BatchReader) next() (record.Batch, error) {
 				return nil, err
 			}
 		}
-		r.sc.skip(r.size)
+		r.sc.Skip(r.size)
 		r.size = 0
-		b, err := r.sc.batch()
+		b, err := r.sc.Batch()
 		if err == io.EOF {
 			r.closeSegment()
 			continue
@@ -109,13 +110,13 @@ func (r *BatchReader) open() error {
 			pos = size
 		}
 	}
-	r.h, r.sc, r.size = h, newScanner(h.f, pos, size, r.readAhead), 0
+	r.h, r.sc, r.size = h, scan.New(h.f, pos, size, r.readAhead), 0
 	return nil
 }
 
 // Last tells whether the batch given last ends the last segment of the walk.
 func (r *BatchReader) Last() bool {
-	if r.sc == nil || r.sc.pos+int64(r.size) < r.sc.end {
+	if r.sc == nil || r.sc.Pos+int64(r.size) < r.sc.End {
 		return false
 	}
 	for _, s := range r.list[r.at+1:] {
@@ -132,7 +133,7 @@ func (r *BatchReader) Position() (segment, pos int64) {
 	if r.sc == nil {
 		return -1, -1
 	}
-	return r.list[r.at].base, r.sc.pos
+	return r.list[r.at].base, r.sc.Pos
 }
 
 // Close ends the walk.
@@ -142,7 +143,7 @@ func (r *BatchReader) closeSegment() {
 	if r.sc == nil {
 		return
 	}
-	r.sc.free()
+	r.sc.Free()
 	_ = r.h.release() // the file was only read
 	r.sc, r.h, r.size = nil, nil, 0
 }

@@ -3,6 +3,7 @@ package commitlog
 import (
 	"fmt"
 
+	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -67,9 +68,9 @@ func (l *Log) FirstTimestamp(base int64) (int64, error) {
 		return 0, l.readError(base, err)
 	}
 	defer h.release()
-	sc := newScanner(h.f, 0, s.size.Load(), record.HeaderSize)
-	defer sc.free()
-	b, _, err := sc.header()
+	sc := scan.New(h.f, 0, s.size.Load(), record.HeaderSize)
+	defer sc.Free()
+	b, _, err := sc.Header()
 	if err != nil {
 		return 0, l.readError(base, err)
 	}

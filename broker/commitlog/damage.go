@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"sync"
+
+	"github.com/leatstream/leat/broker/commitlog/scan"
 )
 
 // Damage is a run of bytes of a segment's log file in which no batch is intact.
@@ -133,11 +135,11 @@ func (b *badPlace) Error() string {
 func (b *badPlace) Unwrap() error { return b.err }
 
 // bad wraps an error of a scanner if it is about the bytes at its position.
-func (s *segment) bad(sc *scanner, err error) error {
-	if !badBytes(err) {
+func (s *segment) bad(sc *scan.Scanner, err error) error {
+	if !scan.BadBytes(err) {
 		return err
 	}
-	return &badPlace{s, sc.pos, err}
+	return &badPlace{s, sc.Pos, err}
 }
 
 // Who found damage, as the metric says it.

@@ -1,14 +1,11 @@
 package commitlog
 
 import (
-	"errors"
-	"io"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
-	"github.com/leatstream/leat/broker/record"
 )
 
 // The functions of this file read single files of a log for tools. They change
@@ -57,27 +54,4 @@ func KindOf(path string) (k Kind, base int64) {
 		format.TxnIndexSuffix: KindTxnIndex, format.SnapshotSuffix: KindSnapshot,
 	}[ext]
 	return k, base
-}
-
-// ScanBatches calls visit for each whole batch of a log file of the given size,
-// with its position, in order. The batch is valid during the call; its checksum
-// was not looked at. An error of visit ends the scan and is returned; io.EOF from
-// visit ends it without an error. Bytes that are no batch give record.ErrTruncated,
-// ErrCorruptBatch or ErrUnsupportedFormat and, with it, their position.
-func ScanBatches(f io.ReaderAt, size int64, visit func(pos int64, b record.Batch) error) (pos int64, err error) {
-	sc := newScanner(f, 0, size, batchChunk)
-	defer sc.free()
-	for {
-		b, err := sc.batch()
-		if err == nil {
-			err = visit(sc.pos, b)
-		}
-		if errors.Is(err, io.EOF) {
-			return sc.pos, nil
-		}
-		if err != nil {
-			return sc.pos, err
-		}
-		sc.skip(len(b))
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/commitlog/producer"
+	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -398,16 +399,16 @@ func (w *world) batchesOf(l *Log) []stored {
 			w.failf("segment %d: %v", s.base, err)
 			return nil
 		}
-		sc := newScanner(h.f, 0, s.size.Load(), batchChunk)
+		sc := scan.New(h.f, 0, s.size.Load(), scan.BatchChunk)
 		for {
-			b, err := sc.batch()
+			b, err := sc.Batch()
 			if err != nil {
 				break
 			}
 			out = append(out, stored{b.BaseOffset(), b.LastOffset(), slices.Clone(b)})
-			sc.skip(len(b))
+			sc.Skip(len(b))
 		}
-		sc.free()
+		sc.Free()
 		h.release()
 	}
 	return out
@@ -497,8 +498,8 @@ func (w *world) naiveIndexes(s *segment) (offsets []index.Offset, times, allowed
 		return
 	}
 	defer h.release()
-	sc := newScanner(h.f, 0, s.size.Load(), headerChunk)
-	defer sc.free()
+	sc := scan.New(h.f, 0, s.size.Load(), scan.HeaderChunk)
+	defer sc.Free()
 	last, top, topAt := int64(0), int64(-1), int64(0)
 	add := func(list []index.Time) []index.Time {
 		if top >= 0 && (len(list) == 0 || top > list[len(list)-1].Timestamp) {
@@ -507,7 +508,7 @@ func (w *world) naiveIndexes(s *segment) (offsets []index.Offset, times, allowed
 		return list
 	}
 	for {
-		b, size, err := sc.header()
+		b, size, err := sc.Header()
 		if err != nil {
 			return offsets, times, allowed
 		}
@@ -515,12 +516,12 @@ func (w *world) naiveIndexes(s *segment) (offsets []index.Offset, times, allowed
 			top, topAt = b.MaxTimestamp(), b.LastOffset()
 			allowed = append(allowed, index.Time{Timestamp: top, Rel: s.rel(topAt)})
 		}
-		if sc.pos-last > int64(w.cfg.IndexIntervalBytes) {
-			offsets = append(offsets, index.Offset{Rel: s.rel(b.LastOffset()), Pos: uint32(sc.pos)})
+		if sc.Pos-last > int64(w.cfg.IndexIntervalBytes) {
+			offsets = append(offsets, index.Offset{Rel: s.rel(b.LastOffset()), Pos: uint32(sc.Pos)})
 			times = add(times)
-			last = sc.pos
+			last = sc.Pos
 		}
-		sc.skip(size)
+		sc.Skip(size)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/commitlog/producer"
+	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -193,7 +194,7 @@ func (l *Log) recover(o openOptions) (end, checked int64, err error) {
 	list := *l.segments.Load()
 	if o.clean {
 		end, err = l.openActive(list[len(list)-1])
-		if err == nil || !badBytes(err) {
+		if err == nil || !scan.BadBytes(err) {
 			return end, notChecked, err
 		}
 		l.logger.Warn("closed log is damaged at its end, recovering", "partition", l.tp, "err", err)
@@ -260,10 +261,10 @@ func (l *Log) openActive(s *segment) (end int64, err error) {
 		return 0, err
 	}
 	end = s.base
-	sc := newScanner(h.f, s.indexed, s.size.Load(), headerChunk)
-	defer sc.free()
+	sc := scan.New(h.f, s.indexed, s.size.Load(), scan.HeaderChunk)
+	defer sc.Free()
 	for {
-		b, size, err := sc.header()
+		b, size, err := sc.Header()
 		if err == io.EOF {
 			break
 		}
@@ -271,7 +272,7 @@ func (l *Log) openActive(s *segment) (end int64, err error) {
 			return 0, err
 		}
 		end = b.LastOffset() + 1
-		sc.skip(size)
+		sc.Skip(size)
 	}
 	return end, l.becomeActive(s, h.f, end)
 }
@@ -279,9 +280,9 @@ func (l *Log) openActive(s *segment) (end int64, err error) {
 // becomeActive readies an opened segment for appends.
 func (l *Log) becomeActive(s *segment, f vfs.File, end int64) error {
 	if s.size.Load() > 0 {
-		sc := newScanner(f, 0, s.size.Load(), record.HeaderSize)
-		defer sc.free()
-		b, _, err := sc.header()
+		sc := scan.New(f, 0, s.size.Load(), record.HeaderSize)
+		defer sc.Free()
+		b, _, err := sc.Header()
 		if err != nil {
 			return err
 		}
@@ -310,31 +311,31 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 	interval := l.Config().IndexIntervalBytes
 	epochs := l.epochs.History()
 	end = s.base
-	sc := newScanner(h.f, 0, min(s.size.Load(), math.MaxInt32), batchChunk)
-	defer sc.free()
+	sc := scan.New(h.f, 0, min(s.size.Load(), math.MaxInt32), scan.BatchChunk)
+	defer sc.Free()
 	for {
 		var b record.Batch
 		if b, err = l.nextValid(sc, s, end, epochs); err != nil {
 			break
 		}
-		s.note(b, sc.pos, interval)
+		s.note(b, sc.Pos, interval)
 		if e := (epoch.Entry{Epoch: b.LeaderEpoch(), StartOffset: b.BaseOffset()}); e.Epoch >= 0 && (len(epochs) == 0 || e.Epoch > epochs[len(epochs)-1].Epoch) {
 			epochs = epochs.Add(e)
 		}
 		end = b.LastOffset() + 1
-		sc.skip(len(b))
+		sc.Skip(len(b))
 	}
-	if err != io.EOF && !badBytes(err) {
+	if err != io.EOF && !scan.BadBytes(err) {
 		return 0, false, err
 	}
-	if size := s.size.Load(); sc.pos < size {
+	if size := s.size.Load(); sc.Pos < size {
 		cut = true
 		l.logger.Warn("cutting a log at damaged or incomplete bytes", "partition", l.tp, "segment", s.base,
-			"position", sc.pos, "bytes", size-sc.pos, "cause", err)
+			"position", sc.Pos, "bytes", size-sc.Pos, "cause", err)
 		if l.hooks.damaged != nil {
 			l.hooks.damaged(l, foundByRecovery)
 		}
-		if err := h.f.Truncate(sc.pos); err != nil {
+		if err := h.f.Truncate(sc.Pos); err != nil {
 			return 0, false, err
 		}
 		// Without this another crash could bring back intact batches from
@@ -342,7 +343,7 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 		if err := h.f.Datasync(); err != nil {
 			return 0, false, err
 		}
-		s.size.Store(sc.pos)
+		s.size.Store(sc.Pos)
 	}
 	l.epochs.Set(epochs)
 	s.closeTimes()
@@ -373,8 +374,8 @@ func (l *Log) staleTxns(s *segment) error {
 }
 
 // nextValid gives the next batch if it is intact and in its place.
-func (l *Log) nextValid(sc *scanner, s *segment, expected int64, epochs epoch.History) (record.Batch, error) {
-	b, err := sc.batch()
+func (l *Log) nextValid(sc *scan.Scanner, s *segment, expected int64, epochs epoch.History) (record.Batch, error) {
+	b, err := sc.Batch()
 	if err != nil {
 		return nil, err
 	}
@@ -551,7 +552,7 @@ func (l *Log) replaySegment(s *segment, from, end int64, u *producer.Update) err
 			return err
 		}
 	}
-	aborted, err := l.replayBatches(newScanner(h.f, at.pos, s.size.Load(), headerChunk), end, u)
+	aborted, err := l.replayBatches(scan.New(h.f, at.pos, s.size.Load(), scan.HeaderChunk), end, u)
 	if err != nil {
 		return err
 	}
@@ -565,10 +566,10 @@ func (l *Log) replaySegment(s *segment, from, end int64, u *producer.Update) err
 
 // replayBatches applies the batches below end and gives the transactions that
 // they abort.
-func (l *Log) replayBatches(sc *scanner, end int64, u *producer.Update) (aborted []AbortedTxn, err error) {
-	defer sc.free()
+func (l *Log) replayBatches(sc *scan.Scanner, end int64, u *producer.Update) (aborted []AbortedTxn, err error) {
+	defer sc.Free()
 	for {
-		b, size, err := sc.header()
+		b, size, err := sc.Header()
 		if err == io.EOF {
 			return aborted, nil
 		}
@@ -579,7 +580,7 @@ func (l *Log) replayBatches(sc *scanner, end int64, u *producer.Update) (aborted
 			return aborted, nil
 		}
 		if b.IsControl() {
-			if b, err = sc.batch(); err != nil {
+			if b, err = sc.Batch(); err != nil {
 				return nil, err
 			}
 		}
@@ -588,7 +589,7 @@ func (l *Log) replayBatches(sc *scanner, end int64, u *producer.Update) (aborted
 			return nil, err
 		}
 		aborted = append(aborted, txns...)
-		sc.skip(size)
+		sc.Skip(size)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/vfs"
 )
 
@@ -61,7 +62,7 @@ func (l *Log) readError(offset int64, err error) error {
 			return fmt.Errorf("%w: %d was removed", ErrOffsetOutOfRange, offset)
 		}
 	}
-	if badBytes(err) {
+	if scan.BadBytes(err) {
 		err = l.examine(err)
 		return fmt.Errorf("%w: %v: %w", ErrCorruptBatch, l.tp, err)
 	}

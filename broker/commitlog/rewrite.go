@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -57,7 +58,7 @@ func (l *Log) BeginRewrite(from, to int64, buffer int) (*Rewrite, error) {
 	if len(r.list) == 0 || r.list[0].base != from {
 		return nil, fmt.Errorf("%w: no segment begins at %d", ErrSegmentsChanged, from)
 	}
-	r.readAhead = max(buffer, headerChunk)
+	r.readAhead = max(buffer, scan.HeaderChunk)
 	w := &Rewrite{BatchReader: r, limit: math.MaxInt32, buffer: buffer}
 	return w, w.start(from)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
+	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -252,22 +253,22 @@ func (s *segment) rebuild(f vfs.File, interval int32) error {
 func (s *segment) rescan(f vfs.File, interval int32) error {
 	s.resetIndexes()
 	marks := s.damaged()
-	sc := newScanner(f, 0, s.size.Load(), headerChunk)
-	defer sc.free()
+	sc := scan.New(f, 0, s.size.Load(), scan.HeaderChunk)
+	defer sc.Free()
 	for {
-		if d, ok := marks.at(sc.pos); ok {
-			sc.pos = d.End
+		if d, ok := marks.at(sc.Pos); ok {
+			sc.Pos = d.End
 			continue
 		}
-		b, size, err := sc.header()
+		b, size, err := sc.Header()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Name(), s.bad(sc, err))
 		}
-		s.note(b, sc.pos, interval)
-		sc.skip(size)
+		s.note(b, sc.Pos, interval)
+		sc.Skip(size)
 	}
 	s.closeTimes()
 	return nil
@@ -371,18 +372,18 @@ func (s *segment) locate(f vfs.File, offset, size int64, interval int32) (at loc
 			from = e
 		}
 	}
-	sc := newScanner(f, int64(from.Pos), size, headerChunk)
-	defer sc.free()
+	sc := scan.New(f, int64(from.Pos), size, scan.HeaderChunk)
+	defer sc.Free()
 	marks := s.damaged()
 	for {
-		if d, ok := marks.at(sc.pos); ok {
+		if d, ok := marks.at(sc.Pos); ok {
 			if offset < d.Next {
 				return at, false, d
 			}
-			sc.pos = d.End
+			sc.Pos = d.End
 			continue
 		}
-		b, n, err := sc.header()
+		b, n, err := sc.Header()
 		if err == io.EOF {
 			return at, false, nil
 		}
@@ -390,16 +391,16 @@ func (s *segment) locate(f vfs.File, offset, size int64, interval int32) (at loc
 			return at, false, fmt.Errorf("%s: %w", f.Name(), s.bad(sc, err))
 		}
 		if b.LastOffset() >= offset {
-			return located{pos: sc.pos, size: n, base: b.BaseOffset()}, true, nil
+			return located{pos: sc.Pos, size: n, base: b.BaseOffset()}, true, nil
 		}
-		sc.skip(n)
+		sc.Skip(n)
 	}
 }
 
 // batchSizeAt is the size of the batch at pos.
 func batchSizeAt(f vfs.File, pos, end int64) (int, error) {
-	sc := newScanner(f, pos, end, record.HeaderSize)
-	defer sc.free()
-	_, size, err := sc.header()
+	sc := scan.New(f, pos, end, record.HeaderSize)
+	defer sc.Free()
+	_, size, err := sc.Header()
 	return size, err
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/scan"
 )
 
 // leftover is a file of a replacement that a crash interrupted.
@@ -125,17 +126,17 @@ func (l *Log) endOfFile(s leftover) (end int64, err error) {
 		return 0, err
 	}
 	end = s.base + 1 // covers the segment of the same name, even if empty
-	sc := newScanner(f, 0, size, headerChunk)
-	defer sc.free()
+	sc := scan.New(f, 0, size, scan.HeaderChunk)
+	defer sc.Free()
 	for {
-		b, n, err := sc.header()
-		if errors.Is(err, io.EOF) || badBytes(err) {
+		b, n, err := sc.Header()
+		if errors.Is(err, io.EOF) || scan.BadBytes(err) {
 			return end, nil
 		}
 		if err != nil {
 			return 0, err
 		}
 		end = max(end, b.LastOffset()+1)
-		sc.skip(n)
+		sc.Skip(n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -88,15 +89,15 @@ func (s *segment) findTimestamp(ts, start, limit int64) (t TimestampOffset, foun
 	if err != nil {
 		return t, false, err
 	}
-	sc := newScanner(h.f, from, s.size.Load(), headerChunk)
-	defer sc.free()
+	sc := scan.New(h.f, from, s.size.Load(), scan.HeaderChunk)
+	defer sc.Free()
 	marks := s.damaged()
 	for {
-		if d, ok := marks.at(sc.pos); ok {
-			sc.pos = d.End
+		if d, ok := marks.at(sc.Pos); ok {
+			sc.Pos = d.End
 			continue
 		}
-		b, size, err := sc.header()
+		b, size, err := sc.Header()
 		if err == io.EOF {
 			return t, false, nil
 		}
@@ -107,7 +108,7 @@ func (s *segment) findTimestamp(ts, start, limit int64) (t TimestampOffset, foun
 			return t, false, nil
 		}
 		if b.MaxTimestamp() >= ts && b.LastOffset() >= start {
-			whole, err := sc.batch()
+			whole, err := sc.Batch()
 			if err != nil {
 				return t, false, s.bad(sc, err)
 			}
@@ -115,7 +116,7 @@ func (s *segment) findTimestamp(ts, start, limit int64) (t TimestampOffset, foun
 				return t, found, s.bad(sc, err)
 			}
 		}
-		sc.skip(size)
+		sc.Skip(size)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/commitlog/producer"
+	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -167,7 +168,7 @@ func (v *verifier) segment(dir string, base int64) error {
 	if v.next > base {
 		v.problem(name, 0, fmt.Errorf("%w: the segment before reaches to offset %d", format.ErrCorruptFile, v.next-1))
 	}
-	pos, err := ScanBatches(f, size, func(pos int64, b record.Batch) error {
+	pos, err := scan.Batches(f, size, func(pos int64, b record.Batch) error {
 		if err := v.batch(pos, b, base); err != nil {
 			v.problem(name, pos, err)
 		}
@@ -175,7 +176,7 @@ func (v *verifier) segment(dir string, base int64) error {
 	})
 	v.reach = pos
 	switch {
-	case badBytes(err):
+	case scan.BadBytes(err):
 		v.problem(name, pos, fmt.Errorf("%w; %d bytes to the end of the file", err, size-pos))
 	case err != nil:
 		return err

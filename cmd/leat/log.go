@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leatstream/leat/broker/commitlog"
+	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/vfs"
 	"github.com/leatstream/leat/cmd/internal/output"
 )
@@ -285,7 +286,7 @@ func (d *dumper) log(row *dumpedFile) error {
 	}
 	l := logDump{d: d, row: row, file: filepath.Base(row.File)}
 	defer l.it.Close()
-	pos, err := commitlog.ScanBatches(f, size, l.visit)
+	pos, err := scan.Batches(f, size, l.visit)
 	if err != nil && d.ctx.Err() == nil {
 		err = fmt.Errorf("position %d of %d: %w", pos, size, err)
 	}

@@ -46,7 +46,11 @@ func brokerRules() []Rule {
 		{"broker/commitlog/epoch", []string{"broker/commitlog/format", "broker/vfs"}, nil},
 		{"broker/commitlog/index", []string{"broker/commitlog/format", "broker/vfs"}, nil},
 		{"broker/commitlog/producer", []string{"broker/commitlog/format", "broker/commitlog/index", "broker/record"}, nil},
-		{"broker/commitlog", []string{"broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/producer", "broker/record", "broker/vfs"}, []string{prom}},
+		{"broker/commitlog/scan", []string{"broker/record"}, nil},
+		{"broker/commitlog", []string{
+			"broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/producer", "broker/commitlog/scan",
+			"broker/record", "broker/vfs",
+		}, []string{prom}},
 		{"broker/coordination", []string{"broker/record"}, nil},
 		{"broker/coordination/embedded", []string{"broker/coordination", "broker/vfs"}, []string{prom}},
 		{"broker/coordination/zookeeper", []string{"broker/coordination"}, []string{prom, "github.com/go-zookeeper/zk"}},
@@ -128,7 +132,8 @@ func topRules() []Rule {
 	}
 	pipeline := append([]string{"connect", "connect/config", "connect/data", "broker/client"}, streams...)
 	command := append([]string{
-		"broker", "broker/client", "broker/commitlog", "broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/producer", "broker/metadata", "broker/record", "broker/vfs", "broker/wire",
+		"broker", "broker/client", "broker/commitlog", "broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index",
+		"broker/commitlog/producer", "broker/commitlog/scan", "broker/metadata", "broker/record", "broker/vfs", "broker/wire",
 		"connect/...", "connectors/...", "pipelines/...", "cmd/internal/...",
 	}, streams...)
 	return []Rule{
