@@ -4,116 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"sync"
 
+	"github.com/leatstream/leat/broker/commitlog/damage"
 	"github.com/leatstream/leat/broker/commitlog/scan"
 )
 
-// Damage is a run of bytes of a segment's log file in which no batch is intact.
-type Damage struct {
-	Segment  int64 // base offset of the segment
-	Position int64 // bytes [Position, End) of its log file
-	End      int64
-	First    int64 // offsets [First, Next) are lost; First may be lower than needed
-	Next     int64
-	Err      error // what is wrong with the first of the bytes
-}
-
-// Error says where the damage is.
-func (d *Damage) Error() string {
-	return fmt.Sprintf("segment %d, position %d to %d: offsets %d to %d are damaged: %v", d.Segment, d.Position, d.End, d.First, d.Next-1, d.Err)
-}
-
-// Unwrap makes every damage an ErrCorruptBatch.
-func (d *Damage) Unwrap() error { return ErrCorruptBatch }
-
-// damages are those of one segment, ascending and apart from each other. A list
-// never changes.
-type damages []Damage
-
-// maxDamages bounds the marks of a segment; beyond it the last one grows.
-const maxDamages = 1024
-
-// at finds the damage that holds position pos.
-func (d damages) at(pos int64) (*Damage, bool) {
-	i := d.after(pos)
-	if i == len(d) || d[i].Position > pos {
-		return nil, false
-	}
-	return &d[i], true
-}
-
-// after is the place of the first damage that ends beyond pos.
-func (d damages) after(pos int64) int {
-	lo, hi := 0, len(d)
-	for lo < hi {
-		if mid := int(uint(lo+hi) >> 1); d[mid].End > pos {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
-	return lo
-}
-
-// clip gives how many of n bytes from pos on come before any damage.
-func (d damages) clip(pos, n int64) int64 {
-	if i := d.after(pos); i < len(d) {
-		return max(0, min(n, d[i].Position-pos))
-	}
-	return n
-}
-
-// lost tells whether offset is among the offsets of a damage.
-func (d damages) lost(offset int64) bool {
-	for i := range d {
-		if d[i].First <= offset && offset < d[i].Next {
-			return true
-		}
-	}
-	return false
-}
-
-// with adds a damage, joining those that it touches.
-func (d damages) with(x Damage) damages {
-	out := make(damages, 0, len(d)+1)
-	i := 0
-	for ; i < len(d) && d[i].End < x.Position; i++ {
-		out = append(out, d[i])
-	}
-	for ; i < len(d) && d[i].Position <= x.End; i++ {
-		if d[i].Position <= x.Position {
-			x.Err = d[i].Err
-		}
-		x.Position, x.End = min(x.Position, d[i].Position), max(x.End, d[i].End)
-		x.First, x.Next = min(x.First, d[i].First), max(x.Next, d[i].Next)
-	}
-	out = append(append(out, x), d[i:]...)
-	if len(out) > maxDamages {
-		last := out[len(out)-1]
-		out = out[:maxDamages]
-		end := &out[maxDamages-1]
-		end.End, end.Next = last.End, last.Next
-	}
-	return out
-}
-
-// cut keeps what lies below size bytes.
-func (d damages) cut(size int64) damages {
-	return slices.DeleteFunc(slices.Clone(d), func(x Damage) bool { return x.End > size })
-}
-
 // damaged are the marks of a segment, nil as long as there is none.
-func (s *segment) damaged() damages {
+func (s *segment) damaged() damage.List {
 	if p := s.damage.Load(); p != nil {
 		return *p
 	}
 	return nil
 }
 
-func (s *segment) setDamage(d damages) {
+func (s *segment) setDamage(d damage.List) {
 	if len(d) == 0 {
 		s.damage.Store(nil)
 		return
@@ -171,14 +77,14 @@ func (l *Log) examine(err error) error {
 
 // checkRange checks the batches of a segment that begin in [from, to), where
 // from is the beginning of a batch, and marks what is bad. It gives the first damage.
-func (l *Log) checkRange(s *segment, from, to int64, finder string) *Damage {
+func (l *Log) checkRange(s *segment, from, to int64, finder string) *damage.Range {
 	c, err := l.check(s, finder)
 	if err != nil {
 		return nil
 	}
 	defer c.Close()
-	c.pos, c.expected, c.sure = from, s.base, from == 0
-	for c.pos < min(to, c.end) {
+	c.file.StartAt(from)
+	for c.file.Pos < to && !c.file.Done() {
 		if _, err := c.batch(); err != nil {
 			return nil // nothing is known
 		}
@@ -191,16 +97,16 @@ func (l *Log) checkRange(s *segment, from, to int64, finder string) *Damage {
 
 // mark adds a damage to a segment unless the segment has changed since cuts was
 // read.
-func (l *Log) mark(s *segment, cuts int64, d Damage, finder string) error {
+func (l *Log) mark(s *segment, cuts int64, d damage.Range, finder string) error {
 	l.mu.Lock()
 	if err := l.unchanged(s, cuts); err != nil {
 		l.mu.Unlock()
 		return err
 	}
-	known, ok := s.damaged().at(d.Position)
+	known, ok := s.damaged().At(d.Position)
 	news := !ok || known.End < d.End
 	if news {
-		s.setDamage(s.damaged().with(d))
+		s.setDamage(s.damaged().With(d))
 	}
 	l.mu.Unlock()
 	if !news {
@@ -227,8 +133,8 @@ func (l *Log) unchanged(s *segment, cuts int64) error {
 }
 
 // Damage lists what of the log is known to be damaged, by position.
-func (l *Log) Damage() []Damage {
-	var out []Damage
+func (l *Log) Damage() []damage.Range {
+	var out []damage.Range
 	for _, s := range *l.segments.Load() {
 		out = append(out, s.damaged()...)
 	}
@@ -269,9 +175,6 @@ func (s *Slice) Suspect() {
 		l.checkRange(s.seg, s.pos, s.pos+int64(s.size), foundByRead)
 	}
 }
-
-// unknownEnd is the bound of offsets in a segment that is the last.
-const unknownEnd = math.MaxInt64
 
 // damagedBytes sums up the damage of a log without building a list.
 func (l *Log) damagedBytes() (ranges int, bytes int64) {

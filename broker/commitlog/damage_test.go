@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/leatstream/leat/broker/commitlog/damage"
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
@@ -87,10 +88,10 @@ func checkAll(t *testing.T, l *Log) (problems []Problem) {
 // give their batch, and no slice reaches into damage.
 func readEverything(t *testing.T, l *Log) (refused int) {
 	t.Helper()
-	lost := damages(l.Damage())
+	lost := damage.List(l.Damage())
 	for offset := l.StartOffset(); offset < l.EndOffset(); offset++ {
 		s, err := l.Read(offset, 5000, true, l.EndOffset())
-		if lost.lost(offset) {
+		if lost.Lost(offset) {
 			refused++
 			if !errors.Is(err, ErrCorruptBatch) {
 				t.Errorf("offset %d is damaged and gives %d bytes, %v", offset, s.Size(), err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/leatstream/leat/broker/commitlog/damage"
 	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -107,10 +108,10 @@ func (s *segment) read(q query) (out Slice, found bool, err error) {
 		return empty, true, err
 	}
 	if marks := s.damaged(); marks != nil {
-		if d, ok := marks.at(at.pos); ok {
+		if d, ok := marks.At(at.pos); ok {
 			return empty, false, d
 		}
-		end = at.pos + marks.clip(at.pos, end-at.pos)
+		end = at.pos + marks.Clip(at.pos, end-at.pos)
 	}
 	n := end - at.pos
 	if n > int64(q.maxBytes) {
@@ -144,7 +145,7 @@ func (s *segment) bound(f vfs.File, q query, size int64) (int64, error) {
 		}
 	}
 	at, ok, err := s.locate(f, q.limit, size, q.interval)
-	var d *Damage
+	var d *damage.Range
 	if errors.As(err, &d) {
 		return d.Position, nil
 	}

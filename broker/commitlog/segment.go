@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/leatstream/leat/broker/commitlog/damage"
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/commitlog/scan"
@@ -58,8 +59,8 @@ type segment struct {
 	maxTS atomic.Int64               // largest timestamp, -1 if there is none
 	maxAt atomic.Int64               // last offset of the first batch that has it
 
-	damage   atomic.Pointer[damages] // what cannot be read, nil: nothing known
-	replaced atomic.Bool             // by Rewrite; set before the files change hands
+	damage   atomic.Pointer[damage.List] // what cannot be read, nil: nothing known
+	replaced atomic.Bool                 // by Rewrite; set before the files change hands
 
 	recent  atomic.Bool // the file was used since openFiles looked
 	dirty   atomic.Bool // set before bytes are written, cleared when a sync of them begins
@@ -256,7 +257,7 @@ func (s *segment) rescan(f vfs.File, interval int32) error {
 	sc := scan.New(f, 0, s.size.Load(), scan.HeaderChunk)
 	defer sc.Free()
 	for {
-		if d, ok := marks.at(sc.Pos); ok {
+		if d, ok := marks.At(sc.Pos); ok {
 			sc.Pos = d.End
 			continue
 		}
@@ -376,7 +377,7 @@ func (s *segment) locate(f vfs.File, offset, size int64, interval int32) (at loc
 	defer sc.Free()
 	marks := s.damaged()
 	for {
-		if d, ok := marks.at(sc.Pos); ok {
+		if d, ok := marks.At(sc.Pos); ok {
 			if offset < d.Next {
 				return at, false, d
 			}

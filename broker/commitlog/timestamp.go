@@ -93,7 +93,7 @@ func (s *segment) findTimestamp(ts, start, limit int64) (t TimestampOffset, foun
 	defer sc.Free()
 	marks := s.damaged()
 	for {
-		if d, ok := marks.at(sc.Pos); ok {
+		if d, ok := marks.At(sc.Pos); ok {
 			sc.Pos = d.End
 			continue
 		}

@@ -129,7 +129,7 @@ func (l *Log) cutSegment(s *segment, size, end int64) error {
 	}
 	defer h.release()
 	s.size.Store(size)
-	s.setDamage(s.damaged().cut(size))
+	s.setDamage(s.damaged().Cut(size))
 	if err := h.f.Truncate(size); err != nil {
 		return err
 	}

@@ -43,12 +43,13 @@ func brokerRules() []Rule {
 
 		{"broker/auth", nil, nil},
 		{"broker/commitlog/format", []string{"broker/record", "broker/vfs"}, nil},
+		{"broker/commitlog/damage", []string{"broker/record"}, nil},
 		{"broker/commitlog/epoch", []string{"broker/commitlog/format", "broker/vfs"}, nil},
 		{"broker/commitlog/index", []string{"broker/commitlog/format", "broker/vfs"}, nil},
 		{"broker/commitlog/producer", []string{"broker/commitlog/format", "broker/commitlog/index", "broker/record"}, nil},
 		{"broker/commitlog/scan", []string{"broker/record"}, nil},
 		{"broker/commitlog", []string{
-			"broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/producer", "broker/commitlog/scan",
+			"broker/commitlog/damage", "broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/producer", "broker/commitlog/scan",
 			"broker/record", "broker/vfs",
 		}, []string{prom}},
 		{"broker/coordination", []string{"broker/record"}, nil},
