@@ -3,17 +3,13 @@ package commitlog
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/leatstream/leat/broker/commitlog/damage"
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
+	"github.com/leatstream/leat/broker/commitlog/inspect"
 	"github.com/leatstream/leat/broker/record"
-	"github.com/leatstream/leat/broker/vfs"
 )
-
-// ErrDamagedIndex says that an index file does not fit its log file.
-var ErrDamagedIndex = fmt.Errorf("%w: index does not fit the log", format.ErrCorruptFile)
 
 // SealedSegment is a segment that takes no more appends.
 type SealedSegment struct{ BaseOffset, Size int64 }
@@ -45,7 +41,7 @@ type SegmentCheck struct {
 	file  *damage.Finder
 	found damage.List // and marked
 
-	idx *indexCheck // nil: only the log file
+	idx *inspect.Indexes // nil: only the log file
 }
 
 // CheckSegment begins to check the sealed segment at base.
@@ -62,7 +58,7 @@ func (l *Log) CheckSegment(base int64) (*SegmentCheck, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.idx, err = readIndexCheck(l.dir.fs, c.s); err != nil {
+	if c.idx, err = inspect.ReadIndexes(l.dir.fs, l.Path(), base); err != nil {
 		c.Close()
 		return nil, c.gone(err)
 	}
@@ -118,7 +114,7 @@ func (c *SegmentCheck) Damage() []damage.Range { return c.found }
 // the marks of the segment are those of this check: what was bad before and is
 // read well now may be fetched again. Problems are those of the segment's other
 // files; an index that does not fit is made anew.
-func (c *SegmentCheck) Step(n int64) (read int64, problems []Problem, done bool, err error) {
+func (c *SegmentCheck) Step(n int64) (read int64, problems []inspect.Problem, done bool, err error) {
 	before := c.file.Read
 	for !c.file.Done() && c.file.Read-before < n {
 		b, err := c.batch()
@@ -126,7 +122,7 @@ func (c *SegmentCheck) Step(n int64) (read int64, problems []Problem, done bool,
 			return c.file.Read - before, nil, false, c.gone(err)
 		}
 		if b != nil && c.idx != nil {
-			c.idx.batch(c.file.Pos-int64(b.Size()), b, c.found)
+			c.idx.Batch(c.file.Pos-int64(b.Size()), b, c.found)
 		}
 	}
 	read = c.file.Read - before
@@ -138,7 +134,7 @@ func (c *SegmentCheck) Step(n int64) (read int64, problems []Problem, done bool,
 }
 
 // finish takes over the marks and deals with the side files.
-func (c *SegmentCheck) finish() ([]Problem, error) {
+func (c *SegmentCheck) finish() ([]inspect.Problem, error) {
 	l := c.log
 	l.mu.Lock()
 	err := l.unchanged(c.s, c.cuts)
@@ -156,8 +152,8 @@ func (c *SegmentCheck) finish() ([]Problem, error) {
 			l.hooks.damaged(l, "")
 		}
 	}
-	problems := c.idx.finish(c.found)
-	if c.idx.wrong {
+	problems, wrong := c.idx.Finish(c.found)
+	if wrong {
 		if err := l.remakeIndexes(c.s, c.cuts); err != nil {
 			return problems, err
 		}
@@ -180,103 +176,6 @@ func (c *SegmentCheck) batch() (record.Batch, error) {
 	}
 	c.found = c.found.With(*d)
 	return nil, nil
-}
-
-// indexCheck compares the side files of a segment with its batches as they come.
-type indexCheck struct {
-	s        *segment
-	offsets  []index.AbsoluteOffset
-	times    []index.AbsoluteTime
-	i, j, k  int // next offset entry by position and by offset; next time entry
-	newest   int64
-	wrong    bool
-	problems []Problem
-}
-
-// readIndexCheck reads a segment's indexes; those that are missing are made when
-// they are needed, and are no problem.
-func readIndexCheck(fsys vfs.FS, s *segment) (*indexCheck, error) {
-	x := &indexCheck{s: s, newest: math.MinInt64}
-	v := verifier{fs: fsys, report: func(p Problem) { x.problems = append(x.problems, p) }}
-	offsets, err := v.read(s.path(format.IndexSuffix))
-	if err != nil {
-		return nil, err
-	}
-	times, err := v.read(s.path(format.TimeIndexSuffix))
-	if err != nil {
-		return nil, err
-	}
-	var bad error
-	if x.offsets, bad = index.DecodeOffsets(offsets, s.base); bad != nil {
-		x.problem(format.IndexSuffix, len(x.offsets)*8, bad)
-	}
-	if x.times, bad = index.DecodeTimes(times, s.base); bad != nil {
-		x.problem(format.TimeIndexSuffix, len(x.times)*12, bad)
-	}
-	for _, suffix := range [...]string{format.TxnIndexSuffix, format.SnapshotSuffix} {
-		if err := v.small(s.path(suffix)); err != nil {
-			return nil, err
-		}
-	}
-	return x, nil
-}
-
-// problem notes what is wrong with an index; one note per file is enough.
-func (x *indexCheck) problem(suffix string, pos int, err error) {
-	name := format.FileName(x.s.base, suffix)
-	x.wrong = true
-	for _, p := range x.problems {
-		if p.File == name {
-			return
-		}
-	}
-	x.problems = append(x.problems, Problem{File: name, Position: int64(pos), Err: err})
-}
-
-// batch compares the entries that concern an intact batch.
-func (x *indexCheck) batch(pos int64, b record.Batch, lost damage.List) {
-	first, last := b.BaseOffset(), b.LastOffset()
-	for ; x.i < len(x.offsets) && x.offsets[x.i].Position <= pos; x.i++ {
-		e := x.offsets[x.i]
-		if _, known := lost.At(e.Position); known {
-			continue
-		}
-		if e.Position < pos || e.Offset < first {
-			x.problem(format.IndexSuffix, x.i*8, fmt.Errorf("%w: no batch with offset %d at position %d", ErrDamagedIndex, e.Offset, e.Position))
-		}
-	}
-	for ; x.j < len(x.offsets) && x.offsets[x.j].Offset <= last; x.j++ {
-		if o := x.offsets[x.j].Offset; o != last && !lost.Lost(o) {
-			x.problem(format.IndexSuffix, x.j*8, fmt.Errorf("%w: no batch ends with offset %d", ErrDamagedIndex, o))
-		}
-	}
-	before := x.newest
-	x.newest = max(x.newest, b.MaxTimestamp())
-	for ; x.k < len(x.times) && x.times[x.k].Offset <= last; x.k++ {
-		e := x.times[x.k]
-		if lost.Lost(e.Offset) {
-			continue
-		}
-		if e.Offset < first || e.Timestamp != b.MaxTimestamp() || e.Timestamp < before {
-			x.problem(format.TimeIndexSuffix, x.k*12, fmt.Errorf("%w: %d is not the largest timestamp up to offset %d", ErrDamagedIndex, e.Timestamp, e.Offset))
-		}
-	}
-}
-
-// finish looks at what is left when all batches have come.
-func (x *indexCheck) finish(lost damage.List) []Problem {
-	if x.i < len(x.offsets) || x.j < len(x.offsets) {
-		if at := min(x.i, x.j); len(lost) == 0 {
-			x.problem(format.IndexSuffix, at*8, fmt.Errorf("%w: entry beyond the end", ErrDamagedIndex))
-		}
-	}
-	if len(lost) == 0 && x.k < len(x.times) {
-		x.problem(format.TimeIndexSuffix, x.k*12, fmt.Errorf("%w: entry beyond the end", ErrDamagedIndex))
-	}
-	if n := len(x.times); len(lost) == 0 && n > 0 && x.times[n-1].Timestamp != x.newest {
-		x.problem(format.TimeIndexSuffix, (n-1)*12, fmt.Errorf("%w: the largest timestamp is %d, not %d", ErrDamagedIndex, x.newest, x.times[n-1].Timestamp))
-	}
-	return x.problems
 }
 
 // remakeIndexes makes the indexes of a sealed segment anew and puts them in the

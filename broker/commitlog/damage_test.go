@@ -11,6 +11,7 @@ import (
 
 	"github.com/leatstream/leat/broker/commitlog/damage"
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/inspect"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -65,7 +66,7 @@ func flip(t *testing.T, fsys vfs.FS, name string, at int64, bit int) {
 }
 
 // checkAll checks every sealed segment and gives what is wrong with side files.
-func checkAll(t *testing.T, l *Log) (problems []Problem) {
+func checkAll(t *testing.T, l *Log) (problems []inspect.Problem) {
 	t.Helper()
 	for _, s := range l.SealedSegments() {
 		c, err := l.CheckSegment(s.BaseOffset)
@@ -73,7 +74,7 @@ func checkAll(t *testing.T, l *Log) (problems []Problem) {
 			t.Fatal(err)
 		}
 		for done := false; !done; {
-			var p []Problem
+			var p []inspect.Problem
 			if _, p, done, err = c.Step(1000); err != nil {
 				t.Fatal(err)
 			}

@@ -9,7 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/leatstream/leat/broker/commitlog"
+	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/inspect"
 	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/vfs"
 	"github.com/leatstream/leat/cmd/internal/output"
@@ -71,7 +72,7 @@ func (a *App) logVerify(ctx context.Context, dir string, f verifyFlags) error {
 	if a.format == output.Help {
 		return output.One(a.printer(), v)
 	}
-	sum, err := commitlog.Verify(ctx, vfs.OS{}, dir, func(p commitlog.Problem) {
+	sum, err := inspect.Verify(ctx, vfs.OS{}, dir, func(p inspect.Problem) {
 		if v.Found++; v.Found <= f.max {
 			v.Problems = append(v.Problems, problemRow(p))
 		}
@@ -96,7 +97,7 @@ func (a *App) logVerify(ctx context.Context, dir string, f verifyFlags) error {
 	return nil
 }
 
-func problemRow(p commitlog.Problem) logProblem {
+func problemRow(p inspect.Problem) logProblem {
 	row := logProblem{Topic: p.Topic, File: p.File, Problem: p.Err.Error()}
 	if p.Topic != "" {
 		row.Partition = &p.Partition
@@ -194,9 +195,9 @@ type dumper struct {
 
 // file dumps one file.
 func (d *dumper) file(path string) error {
-	kind, base := commitlog.KindOf(path)
+	kind, base := format.KindOf(path)
 	row := dumpedFile{File: path, Kind: kindName(kind)}
-	if kind == commitlog.KindUnknown {
+	if kind == format.KindUnknown {
 		return usageError("not a file of a log, by its name", "leat log dump --help")
 	}
 	if d.out.Format == output.Table || d.out.Format == output.Wide {
@@ -213,8 +214,8 @@ func (d *dumper) file(path string) error {
 }
 
 // contents reads the file. What stands before a damage is printed too.
-func (d *dumper) contents(row *dumpedFile, kind commitlog.Kind, base int64) error {
-	if kind == commitlog.KindLog {
+func (d *dumper) contents(row *dumpedFile, kind format.Kind, base int64) error {
+	if kind == format.KindLog {
 		return d.log(row)
 	}
 	data, err := vfs.ReadFile(vfs.OS{}, row.File, maxDumped)
@@ -222,17 +223,17 @@ func (d *dumper) contents(row *dumpedFile, kind commitlog.Kind, base int64) erro
 		return err
 	}
 	switch kind {
-	case commitlog.KindOffsetIndex:
+	case format.KindOffsetIndex:
 		return dumpEntries(d, &row.Index, indexRows, data, base)
-	case commitlog.KindTimeIndex:
+	case format.KindTimeIndex:
 		return dumpEntries(d, &row.TimeIndex, timeIndexRows, data, base)
-	case commitlog.KindTxnIndex:
+	case format.KindTxnIndex:
 		return dumpEntries(d, &row.Aborted, abortedRows, data, base)
-	case commitlog.KindSnapshot:
+	case format.KindSnapshot:
 		return dumpEntries(d, &row.Producers, producerRows, data, base)
-	case commitlog.KindOffsets:
+	case format.KindOffsets:
 		return dumpEntries(d, &row.Offsets, offsetRows, data, base)
-	case commitlog.KindEpochs:
+	case format.KindEpochs:
 		return dumpEntries(d, &row.Epochs, epochRows, data, base)
 	default:
 		var rows []topicIDRow
@@ -265,11 +266,11 @@ func show[T any](d *dumper, rows []T) error {
 	return output.List(d.out, rows)
 }
 
-func kindName(k commitlog.Kind) string {
-	return map[commitlog.Kind]string{
-		commitlog.KindLog: "log", commitlog.KindOffsetIndex: "offset index", commitlog.KindTimeIndex: "time index",
-		commitlog.KindTxnIndex: "transaction index", commitlog.KindSnapshot: "producer snapshot",
-		commitlog.KindOffsets: "offset checkpoint", commitlog.KindEpochs: "leader epochs", commitlog.KindTopicID: "partition metadata",
+func kindName(k format.Kind) string {
+	return map[format.Kind]string{
+		format.KindLog: "log", format.KindOffsetIndex: "offset index", format.KindTimeIndex: "time index",
+		format.KindTxnIndex: "transaction index", format.KindSnapshot: "producer snapshot",
+		format.KindOffsets: "offset checkpoint", format.KindEpochs: "leader epochs", format.KindTopicID: "partition metadata",
 	}[k]
 }
 

@@ -24,10 +24,10 @@ const UnknownEnd = math.MaxInt64
 // Bounds are what the batches of a segment's log file must keep.
 type Bounds struct {
 	Base    int64                    // offsets begin here
-	Limit   int64                    // and end below; unknownEnd: there is no next segment
+	Limit   int64                    // and end below; UnknownEnd: there is no next segment
 	Size    int64                    // bytes of whole batches in the file
 	EpochAt func(offset int64) int32 // the leader epoch of an offset, -1: unknown
-	LogEnd  func() int64             // where the log ends, asked if limit is unknownEnd
+	LogEnd  func() int64             // where the log ends, asked if Limit is UnknownEnd
 }
 
 // Finder reads a segment's log file batch by batch, framing, offsets, leader

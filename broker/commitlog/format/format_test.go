@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,4 +86,19 @@ func FuzzDecoders(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestKindOf(t *testing.T) {
+	for name, want := range map[string]Kind{
+		"a/00000000000000000012.log": KindLog, "00000000000000000012.log.deleted": KindLog, "00000000000000000012.index.swap": KindOffsetIndex,
+		"00000000000000000012.timeindex": KindTimeIndex, "00000000000000000012.txnindex": KindTxnIndex,
+		"00000000000000000012.snapshot": KindSnapshot, "x/replication-offset-checkpoint": KindOffsets,
+		"leader-epoch-checkpoint": KindEpochs, "partition.metadata": KindTopicID,
+		"x.log": KindUnknown, "12.txt": KindUnknown, "-1.log": KindUnknown, "": KindUnknown,
+	} {
+		k, base := KindOf(name)
+		if k != want || strings.Contains(name, "12") && k != KindUnknown && base != 12 {
+			t.Errorf("%q: %v, base %d", name, k, base)
+		}
+	}
 }

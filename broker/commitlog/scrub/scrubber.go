@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/commitlog"
+	"github.com/leatstream/leat/broker/commitlog/inspect"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -133,7 +134,7 @@ func (s *Scrubber) segment(ctx context.Context, l *commitlog.Log, base int64) {
 	defer c.Close()
 	for done := false; !done; {
 		var n int64
-		var problems []commitlog.Problem
+		var problems []inspect.Problem
 		n, problems, done, err = c.Step(stepBytes)
 		s.metrics.bytes.Add(float64(n))
 		for _, p := range problems {

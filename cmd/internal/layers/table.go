@@ -46,11 +46,15 @@ func brokerRules() []Rule {
 		{"broker/commitlog/damage", []string{"broker/record"}, nil},
 		{"broker/commitlog/epoch", []string{"broker/commitlog/format", "broker/vfs"}, nil},
 		{"broker/commitlog/index", []string{"broker/commitlog/format", "broker/vfs"}, nil},
+		{"broker/commitlog/inspect", []string{
+			"broker/commitlog/damage", "broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index",
+			"broker/commitlog/producer", "broker/commitlog/scan", "broker/record", "broker/vfs",
+		}, nil},
 		{"broker/commitlog/producer", []string{"broker/commitlog/format", "broker/commitlog/index", "broker/record"}, nil},
 		{"broker/commitlog/scan", []string{"broker/record"}, nil},
 		{"broker/commitlog", []string{
-			"broker/commitlog/damage", "broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/producer", "broker/commitlog/scan",
-			"broker/record", "broker/vfs",
+			"broker/commitlog/damage", "broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/inspect",
+			"broker/commitlog/producer", "broker/commitlog/scan", "broker/record", "broker/vfs",
 		}, []string{prom}},
 		{"broker/coordination", []string{"broker/record"}, nil},
 		{"broker/coordination/embedded", []string{"broker/coordination", "broker/vfs"}, []string{prom}},
@@ -61,7 +65,7 @@ func brokerRules() []Rule {
 		{"broker/peer", []string{"broker/wire", "broker/record"}, []string{kmsg, prom}},
 
 		{"broker/commitlog/clean", []string{"broker/commitlog", "broker/record", "broker/vfs"}, []string{prom}},
-		{"broker/commitlog/scrub", []string{"broker/commitlog", "broker/record", "broker/vfs"}, []string{prom}},
+		{"broker/commitlog/scrub", []string{"broker/commitlog", "broker/commitlog/inspect", "broker/record", "broker/vfs"}, []string{prom}},
 		{"broker/replica", []string{"broker/commitlog", "broker/record", "broker/vfs", "broker/metadata", "broker/peer"}, []string{kmsg, prom}},
 		{"broker/coordinator", []string{"broker/commitlog", "broker/record", "broker/replica", "broker/metadata"}, []string{kmsg, prom}},
 
@@ -133,8 +137,8 @@ func topRules() []Rule {
 	}
 	pipeline := append([]string{"connect", "connect/config", "connect/data", "broker/client"}, streams...)
 	command := append([]string{
-		"broker", "broker/client", "broker/commitlog", "broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index",
-		"broker/commitlog/producer", "broker/commitlog/scan", "broker/metadata", "broker/record", "broker/vfs", "broker/wire",
+		"broker", "broker/client", "broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index",
+		"broker/commitlog/inspect", "broker/commitlog/producer", "broker/commitlog/scan", "broker/metadata", "broker/record", "broker/vfs", "broker/wire",
 		"connect/...", "connectors/...", "pipelines/...", "cmd/internal/...",
 	}, streams...)
 	return []Rule{

@@ -1,4 +1,4 @@
-package commitlog
+package inspect_test
 
 import (
 	"context"
@@ -9,41 +9,75 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/leatstream/leat/broker/commitlog"
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/inspect"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
+
+// now is the wall clock of tests that pass time in.
+var now = time.UnixMilli(1_700_000_000_000)
+
+func makeBatch(t *testing.T, opts record.BuilderOptions, ts int64, values ...string) []byte {
+	t.Helper()
+	var b record.Builder
+	b.Reset(opts)
+	for _, v := range values {
+		b.Append(ts, []byte("k"), []byte(v))
+	}
+	out, err := b.Build(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// partition is the one that writeLog makes.
+var partition = record.TopicPartition{Topic: "t"}
 
 // writeLog makes a log of several segments with an open and an aborted
 // transaction, closed in order, and returns its directory.
 func writeLog(t *testing.T) (dir string) {
 	t.Helper()
-	cfg := DefaultConfig()
+	cfg := commitlog.DefaultConfig()
 	cfg.SegmentBytes, cfg.IndexIntervalBytes = 2000, 200
-	m, l := openOS(t, cfg)
-	for i := range 60 {
-		mustAppend(t, l, makeBatch(t, record.NewOptions(), testNow.UnixMilli()+int64(i), fmt.Sprint(i), strings.Repeat("x", 100)), OriginClient)
-	}
-	txn := record.NewOptions()
-	txn.Transactional, txn.ProducerID, txn.ProducerEpoch, txn.BaseSequence = true, 5, 0, 0
-	mustAppend(t, l, makeBatch(t, txn, testNow.UnixMilli(), "aborted"), OriginClient)
-	marker, err := record.AppendMarker(nil, 5, 0, testNow.UnixMilli(), record.Marker{Type: record.Abort})
+	m, err := commitlog.OpenManager(t.Context(), commitlog.ManagerConfig{Dirs: []string{t.TempDir()}, Defaults: cfg}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustAppend(t, l, marker, OriginCoordinator)
-	dir = *l.dir.path.Load()
+	l, err := m.GetOrCreate(partition, [16]byte{1}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(batch []byte, origin commitlog.Origin) {
+		if _, err := l.AppendAsLeader(batch, 0, commitlog.AppendOptions{Origin: origin, Now: now.UnixMilli()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 60 {
+		write(makeBatch(t, record.NewOptions(), now.UnixMilli()+int64(i), fmt.Sprint(i), strings.Repeat("x", 100)), commitlog.OriginClient)
+	}
+	txn := record.NewOptions()
+	txn.Transactional, txn.ProducerID, txn.ProducerEpoch, txn.BaseSequence = true, 5, 0, 0
+	write(makeBatch(t, txn, now.UnixMilli(), "aborted"), commitlog.OriginClient)
+	marker, err := record.AppendMarker(nil, 5, 0, now.UnixMilli(), record.Marker{Type: record.Abort})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(marker, commitlog.OriginCoordinator)
 	if err := m.Close(1); err != nil {
 		t.Fatal(err)
 	}
-	return dir
+	return l.Path()
 }
 
 // problems verifies dir and lists what is wrong as "file@position".
-func problems(t *testing.T, dir string) (list []string, sum Verified, all []Problem) {
+func problems(t *testing.T, dir string) (list []string, sum inspect.Summary, all []inspect.Problem) {
 	t.Helper()
-	sum, err := Verify(t.Context(), vfs.OS{}, dir, func(p Problem) {
+	sum, err := inspect.Verify(t.Context(), vfs.OS{}, dir, func(p inspect.Problem) {
 		list = append(list, fmt.Sprintf("%s@%d", p.File, p.Position))
 		all = append(all, p)
 	})
@@ -93,11 +127,11 @@ func TestVerifyFinds(t *testing.T) {
 		want          string
 		err           error
 	}{
-		{"a flipped bit in a record", "00000000000000000000.log", flip(first + 100), fmt.Sprint("00000000000000000000.log@", first), ErrCorruptBatch},
+		{"a flipped bit in a record", "00000000000000000000.log", flip(first + 100), fmt.Sprint("00000000000000000000.log@", first), record.ErrCorruptBatch},
 		{"a flipped bit in a length", "00000000000000000000.log", flip(first + 8), fmt.Sprint("00000000000000000000.log@", first), record.ErrTruncated},
-		{"an offset that goes back", "00000000000000000000.log", func(b []byte) []byte { b[first+7] = 0; return b }, fmt.Sprint("00000000000000000000.log@", first), ErrCorruptBatch},
+		{"an offset that goes back", "00000000000000000000.log", func(b []byte) []byte { b[first+7] = 0; return b }, fmt.Sprint("00000000000000000000.log@", first), record.ErrCorruptBatch},
 		{"a cut end", "00000000000000000000.log", func(b []byte) []byte { return b[:first+20] }, fmt.Sprint("00000000000000000000.log@", first), record.ErrTruncated},
-		{"an old format", "00000000000000000000.log", func(b []byte) []byte { b[16] = 1; return b }, "00000000000000000000.log@0", ErrUnsupportedFormat},
+		{"an old format", "00000000000000000000.log", func(b []byte) []byte { b[16] = 1; return b }, "00000000000000000000.log@0", record.ErrUnsupportedFormat},
 		{"a wrong position", "00000000000000000000.index", flip(7), "00000000000000000000.index@0", format.ErrCorruptFile},
 		{"a wrong order", "00000000000000000000.index", func(b []byte) []byte { return append(b, b[:8]...) }, "", format.ErrCorruptFile},
 		{"a half entry", "00000000000000000000.index", func(b []byte) []byte { return append(b, 1) }, "", format.ErrCorruptFile},
@@ -115,7 +149,7 @@ func TestVerifyFinds(t *testing.T) {
 			if len(all) != 1 || !strings.HasSuffix(list[0], tc.want) || !errors.Is(all[0].Err, tc.err) {
 				t.Errorf("found %v %v, want %s", list, all, tc.want)
 			}
-			if len(all) > 0 && strings.HasSuffix(all[0].File, "log") && all[0].TopicPartition != world0 {
+			if len(all) > 0 && strings.HasSuffix(all[0].File, "log") && all[0].TopicPartition != partition {
 				t.Errorf("partition %v", all[0].TopicPartition)
 			}
 		})
@@ -143,10 +177,10 @@ func TestVerifyEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	dir := writeLog(t)
-	if _, err := Verify(ctx, vfs.OS{}, dir, func(Problem) {}); !errors.Is(err, context.Canceled) {
+	if _, err := inspect.Verify(ctx, vfs.OS{}, dir, func(inspect.Problem) {}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if _, err := Verify(t.Context(), vfs.OS{}, filepath.Join(dir, "none"), func(Problem) {}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := inspect.Verify(t.Context(), vfs.OS{}, filepath.Join(dir, "none"), func(inspect.Problem) {}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
 }
@@ -177,21 +211,6 @@ func TestVerifyAnyByte(t *testing.T) {
 		// Outside the checksum lie base offset and leader epoch.
 		if in := at - pos; in >= 16 && len(list) == 0 {
 			t.Errorf("byte %d of the batch at %d: not found, %+v", in, pos, sum)
-		}
-	}
-}
-
-func TestKindOf(t *testing.T) {
-	for name, want := range map[string]Kind{
-		"a/00000000000000000012.log": KindLog, "00000000000000000012.log.deleted": KindLog, "00000000000000000012.index.swap": KindOffsetIndex,
-		"00000000000000000012.timeindex": KindTimeIndex, "00000000000000000012.txnindex": KindTxnIndex,
-		"00000000000000000012.snapshot": KindSnapshot, "x/replication-offset-checkpoint": KindOffsets,
-		"leader-epoch-checkpoint": KindEpochs, "partition.metadata": KindTopicID,
-		"x.log": KindUnknown, "12.txt": KindUnknown, "-1.log": KindUnknown, "": KindUnknown,
-	} {
-		k, base := KindOf(name)
-		if k != want || strings.Contains(name, "12") && k != KindUnknown && base != 12 {
-			t.Errorf("%q: %v, base %d", name, k, base)
 		}
 	}
 }

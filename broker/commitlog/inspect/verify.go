@@ -1,4 +1,4 @@
-package commitlog
+package inspect
 
 import (
 	"context"
@@ -28,8 +28,8 @@ type Problem struct {
 	Err                   error
 }
 
-// Verified counts what Verify has read.
-type Verified struct {
+// Summary counts what Verify has read.
+type Summary struct {
 	Partitions, Segments int
 	Batches, Records     int64
 	Bytes                int64 // of log files
@@ -46,7 +46,7 @@ type Verified struct {
 // broker may end in a batch that is being written.
 //
 // The error is about reading files, not about what is in them.
-func Verify(ctx context.Context, fsys vfs.FS, dir string, report func(Problem)) (Verified, error) {
+func Verify(ctx context.Context, fsys vfs.FS, dir string, report func(Problem)) (Summary, error) {
 	v := &verifier{ctx: ctx, fs: fsys, report: report}
 	entries, err := fsys.ReadDir(dir)
 	if err != nil {
@@ -79,7 +79,7 @@ func Verify(ctx context.Context, fsys vfs.FS, dir string, report func(Problem)) 
 // isPartition reports whether a folder holds files of a log.
 func isPartition(entries []fs.DirEntry) bool {
 	for _, e := range entries {
-		if k, _ := KindOf(e.Name()); k != KindUnknown && k != KindOffsets && !e.IsDir() {
+		if k, _ := format.KindOf(e.Name()); k != format.KindUnknown && k != format.KindOffsets && !e.IsDir() {
 			return true
 		}
 	}
@@ -91,7 +91,7 @@ type verifier struct {
 	ctx    context.Context
 	fs     vfs.FS
 	report func(Problem)
-	sum    Verified
+	sum    Summary
 
 	tp    record.TopicPartition
 	next  int64 // the offset that may come next, -1: any
@@ -126,12 +126,12 @@ func (v *verifier) partition(tp record.TopicPartition, dir string, entries []fs.
 			continue
 		}
 		name := filepath.Join(dir, e.Name())
-		switch k, base := KindOf(name); k {
-		case KindLog:
+		switch k, base := format.KindOf(name); k {
+		case format.KindLog:
 			if strings.HasSuffix(name, format.LogSuffix) {
 				bases = append(bases, base)
 			}
-		case KindOffsetIndex, KindTimeIndex, KindUnknown: // indexes: with their segments
+		case format.KindOffsetIndex, format.KindTimeIndex, format.KindUnknown: // indexes: with their segments
 		default:
 			if err := v.small(name); err != nil {
 				return err
@@ -198,11 +198,11 @@ func (v *verifier) batch(pos int64, b record.Batch, segment int64) error {
 	v.batches = append(v.batches, batchPlace{pos, first, last, b.MaxTimestamp()})
 	switch {
 	case b.LastOffsetDelta() < 0 || first < segment:
-		return fmt.Errorf("%w: offsets %d to %d in the segment of %d", ErrCorruptBatch, first, last, segment)
+		return fmt.Errorf("%w: offsets %d to %d in the segment of %d", record.ErrCorruptBatch, first, last, segment)
 	case before >= 0 && first < before:
-		return fmt.Errorf("%w: offset %d after %d", ErrCorruptBatch, first, before-1)
+		return fmt.Errorf("%w: offset %d after %d", record.ErrCorruptBatch, first, before-1)
 	case b.LeaderEpoch() < v.epoch && b.LeaderEpoch() >= 0:
-		return fmt.Errorf("%w: leader epoch %d after %d", ErrCorruptBatch, b.LeaderEpoch(), v.epoch)
+		return fmt.Errorf("%w: leader epoch %d after %d", record.ErrCorruptBatch, b.LeaderEpoch(), v.epoch)
 	}
 	if before >= 0 && first > before {
 		v.sum.Gaps++
@@ -220,7 +220,7 @@ func (v *verifier) records(b record.Batch) error {
 	for v.it.Next() {
 		delta := v.it.Record.OffsetDelta
 		if delta < next || delta > b.LastOffsetDelta() {
-			return fmt.Errorf("%w: offset delta %d, expected %d to %d", ErrInvalidRecord, delta, next, b.LastOffsetDelta())
+			return fmt.Errorf("%w: offset delta %d, expected %d to %d", record.ErrInvalidRecord, delta, next, b.LastOffsetDelta())
 		}
 		whole = whole && delta == next
 		next = delta + 1
@@ -285,8 +285,8 @@ func (v *verifier) timeIndex(dir string, base int64) error {
 
 // small checks that a file which stands for itself can be decoded.
 func (v *verifier) small(name string) error {
-	k, base := KindOf(name)
-	if k == KindUnknown {
+	k, base := format.KindOf(name)
+	if k == format.KindUnknown {
 		return nil
 	}
 	data, err := v.read(name)
@@ -294,15 +294,15 @@ func (v *verifier) small(name string) error {
 		return err
 	}
 	switch k {
-	case KindTxnIndex:
+	case format.KindTxnIndex:
 		_, err = index.DecodeTxns(data, base)
-	case KindSnapshot:
+	case format.KindSnapshot:
 		_, err = producer.DecodeSnapshot(data)
-	case KindOffsets:
+	case format.KindOffsets:
 		_, err = format.DecodeOffsets(data)
-	case KindEpochs:
+	case format.KindEpochs:
 		_, err = epoch.Decode(data)
-	case KindTopicID:
+	case format.KindTopicID:
 		_, err = format.DecodeTopicID(data)
 	}
 	if err != nil {

@@ -1,16 +1,10 @@
-package commitlog
+package format
 
 import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"github.com/leatstream/leat/broker/commitlog/format"
 )
-
-// The functions of this file read single files of a log for tools. They change
-// nothing and need no Manager; files of a running broker may be read too, whose
-// last bytes may then be missing.
 
 // Kind tells what a file of a log directory holds.
 type Kind uint8
@@ -34,14 +28,14 @@ const (
 func KindOf(path string) (k Kind, base int64) {
 	name := filepath.Base(path)
 	switch name {
-	case format.RecoveryPointFile, format.LogStartFile, format.HighWatermarkFile, format.CleanerOffsetFile:
+	case RecoveryPointFile, LogStartFile, HighWatermarkFile, CleanerOffsetFile:
 		return KindOffsets, 0
-	case format.EpochFile:
+	case EpochFile:
 		return KindEpochs, 0
-	case format.PartitionMetadataFile:
+	case PartitionMetadataFile:
 		return KindTopicID, 0
 	}
-	for _, suffix := range [...]string{format.DeletedSuffix, format.CleanedSuffix, format.SwapSuffix} {
+	for _, suffix := range [...]string{DeletedSuffix, CleanedSuffix, SwapSuffix} {
 		name = strings.TrimSuffix(name, suffix)
 	}
 	ext := filepath.Ext(name)
@@ -50,8 +44,8 @@ func KindOf(path string) (k Kind, base int64) {
 		return KindUnknown, 0
 	}
 	k = map[string]Kind{
-		format.LogSuffix: KindLog, format.IndexSuffix: KindOffsetIndex, format.TimeIndexSuffix: KindTimeIndex,
-		format.TxnIndexSuffix: KindTxnIndex, format.SnapshotSuffix: KindSnapshot,
+		LogSuffix: KindLog, IndexSuffix: KindOffsetIndex, TimeIndexSuffix: KindTimeIndex,
+		TxnIndexSuffix: KindTxnIndex, SnapshotSuffix: KindSnapshot,
 	}[ext]
 	return k, base
 }
