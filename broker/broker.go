@@ -14,6 +14,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog"
 	"github.com/leatstream/leat/broker/commitlog/clean"
 	"github.com/leatstream/leat/broker/commitlog/scrub"
+	"github.com/leatstream/leat/broker/commitlog/volume"
 	"github.com/leatstream/leat/broker/controller"
 	"github.com/leatstream/leat/broker/coordination"
 	"github.com/leatstream/leat/broker/coordination/embedded"
@@ -173,7 +174,7 @@ func (b *Broker) openStores(*life) error {
 
 func (b *Broker) makeRoom(*life) error {
 	for _, dir := range b.settings.LogDirs {
-		if err := commitlog.ReleaseReserve(vfs.OS{}, dir); err != nil {
+		if err := volume.ReleaseReserve(vfs.OS{}, dir); err != nil {
 			b.log.Warn("space held back cannot be released", "dir", dir, "err", err)
 		}
 	}

@@ -325,7 +325,7 @@ func (l *Log) append(p *Prepared, leaderEpoch int32) (AppendInfo, error) {
 	if err := l.usable(); err != nil || len(p.batches) == 0 {
 		return info, err
 	}
-	if err := l.health.space.err(); err != nil {
+	if err := l.health.Reserve.Err(); err != nil {
 		return info, err
 	}
 	cfg := l.cfg.Load()
@@ -417,7 +417,7 @@ func (l *Log) write(p *Prepared, cfg *Config, info AppendInfo) error {
 	s.dirty.Store(true)
 	h, err := s.acquire()
 	if err != nil {
-		return l.health.failUnlessFull("open segment", err)
+		return l.health.FailUnlessFull("open segment", err)
 	}
 	defer h.release()
 	l.preallocate(s, h, cfg, pos+int64(len(p.batches)))
@@ -429,7 +429,7 @@ func (l *Log) write(p *Prepared, cfg *Config, info AppendInfo) error {
 		if err := s.txns.Add(l.dir.fs, s.path(format.TxnIndexSuffix), txns); err != nil {
 			err = l.undo(s, h, pos, err)
 			if terr := s.txns.Rewrite(l.dir.fs, s.path(format.TxnIndexSuffix), known); terr != nil {
-				return l.health.fail("undo transaction index", terr)
+				return l.health.Fail("undo transaction index", terr)
 			}
 			return err
 		}
@@ -442,10 +442,10 @@ func (l *Log) write(p *Prepared, cfg *Config, info AppendInfo) error {
 // the directory is off line and recovery will cut the log.
 func (l *Log) undo(s *segment, h *handle, size int64, cause error) error {
 	if err := h.f.Truncate(size); err != nil {
-		return l.health.fail("undo append", errors.Join(cause, err))
+		return l.health.Fail("undo append", errors.Join(cause, err))
 	}
 	s.allocated = min(s.allocated, size)
-	return l.health.failUnlessFull("append", cause)
+	return l.health.FailUnlessFull("append", cause)
 }
 
 // preallocate reserves space ahead of the end in steps, which makes appends

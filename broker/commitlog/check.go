@@ -206,12 +206,12 @@ func (l *Log) remakeIndexes(s *segment, cuts int64) error {
 		s.maxTS.Store(fresh.maxTS.Load())
 		s.maxAt.Store(fresh.maxAt.Load())
 	}
-	err = l.health.replaceFile(l.dir.fs, s.path(format.IndexSuffix), index.Encode(offsets))
+	err = l.health.ReplaceFile(l.dir.fs, s.path(format.IndexSuffix), index.Encode(offsets))
 	if err == nil {
-		err = l.health.replaceFile(l.dir.fs, s.path(format.TimeIndexSuffix), index.Encode(times))
+		err = l.health.ReplaceFile(l.dir.fs, s.path(format.TimeIndexSuffix), index.Encode(times))
 	}
 	if err != nil {
-		return l.health.failUnlessFull("make index anew", err)
+		return l.health.FailUnlessFull("make index anew", err)
 	}
 	if s.loaded.Load() {
 		s.offsets.Seal()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/volume"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 	"golang.org/x/sync/errgroup"
@@ -23,7 +24,7 @@ import (
 type logDir struct {
 	m           *Manager
 	path        string
-	health      *dirHealth
+	health      *volume.Health
 	lock        closer
 	brokerEpoch int64 // from the clean-shutdown mark, -1: none
 	opened      atomic.Bool
@@ -44,10 +45,10 @@ type logDir struct {
 
 func newLogDir(m *Manager, path string) *logDir {
 	d := &logDir{m: m, path: path, brokerEpoch: -1, logs: map[*Log]struct{}{}, written: map[string][]byte{}}
-	d.health = &dirHealth{path: path, open: m.open, onFail: func(dir string, err error) {
+	d.health = volume.NewHealth(path, func(dir string, err error) {
 		m.logger.Error("log directory is off line", "dir", dir, "err", err)
 		m.failures <- dirError{dir, err} // has room for one per directory
-	}}
+	})
 	d.work.init()
 	return d
 }
@@ -92,8 +93,8 @@ func (d *logDir) open(ctx context.Context) error {
 	if d.lock, err = fsys.Lock(filepath.Join(d.path, format.LockFile)); err != nil {
 		return err
 	}
-	d.health.space = newSpace(fsys, d.path, d.m.cfg.ReserveBytes, d.m.logger, d.makeRoom)
-	d.health.space.open()
+	d.health.Reserve = volume.NewReserve(fsys, d.path, d.m.cfg.ReserveBytes, d.m.logger, d.makeRoom)
+	d.health.Reserve.Open()
 	if err := d.checkMeta(); err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (d *logDir) checkMeta() error {
 	if found && have == want {
 		return nil
 	}
-	return d.health.replaceFile(fsys, filepath.Join(d.path, format.MetaPropertiesFile), want.Encode(time.Now()))
+	return d.health.ReplaceFile(fsys, filepath.Join(d.path, format.MetaPropertiesFile), want.Encode(time.Now()))
 }
 
 // readCheckpoint reads one checkpoint; a damaged one counts as empty, which
@@ -261,7 +262,7 @@ func (d *logDir) findLogs() ([]record.TopicPartition, error) {
 // options are those of a log that holds nothing yet.
 func (d *logDir) options(tp record.TopicPartition, c Config) openOptions {
 	return openOptions{
-		fs: d.m.cfg.FS, path: filepath.Join(d.path, tp.String()), tp: tp, config: c, health: d.health,
+		fs: d.m.cfg.FS, path: filepath.Join(d.path, tp.String()), tp: tp, config: c, health: d.health, open: d.m.open,
 		logger: d.m.logger, cleaned: notCleaned,
 		idleExpiry: d.m.cfg.ProducerIDExpiration.Milliseconds(), now: time.Now(),
 		hooks: hooks{remove: d.removeLater, rolled: d.syncSoon, truncated: d.truncated, advanced: d.advanced, cleaned: func(*Log) error { return d.writeCleaned() }, damaged: d.damaged},
@@ -280,7 +281,7 @@ func (d *logDir) create(tp record.TopicPartition, topicID [16]byte, c Config) (*
 		err = d.m.cfg.FS.SyncDir(d.path)
 	}
 	if err != nil {
-		return nil, d.health.failUnlessFull("create log", err)
+		return nil, d.health.FailUnlessFull("create log", err)
 	}
 	d.add(l)
 	return l, nil
@@ -353,7 +354,7 @@ func (d *logDir) writeCheckpoint(file string, o format.Offsets) error {
 
 // writeFile replaces a file of the directory if its contents differ.
 func (d *logDir) writeFile(file string, data []byte) error {
-	if err := d.health.err(); err != nil {
+	if err := d.health.Err(); err != nil {
 		return err
 	}
 	d.checkpointMu.Lock()
@@ -361,8 +362,8 @@ func (d *logDir) writeFile(file string, data []byte) error {
 	if bytes.Equal(d.written[file], data) {
 		return nil
 	}
-	if err := d.health.replaceFile(d.m.cfg.FS, filepath.Join(d.path, file), data); err != nil {
-		return d.health.failUnlessFull("write "+file, err)
+	if err := d.health.ReplaceFile(d.m.cfg.FS, filepath.Join(d.path, file), data); err != nil {
+		return d.health.FailUnlessFull("write "+file, err)
 	}
 	d.written[file] = data
 	return nil
@@ -374,20 +375,20 @@ const closeWorkers = 16
 
 // close ends the use of the directory in order.
 func (d *logDir) close(brokerEpoch int64) error {
-	d.health.space.watch() // closing writes too
+	d.health.Reserve.Watch() // closing writes too
 	var group errgroup.Group
 	group.SetLimit(closeWorkers)
 	for _, l := range d.list() {
 		group.Go(func() error {
 			err := l.Close()
-			if err == nil || d.health.err() != nil {
+			if err == nil || d.health.Err() != nil {
 				return nil
 			}
-			return d.health.fail("close log", err)
+			return d.health.Fail("close log", err)
 		})
 	}
 	errs := []error{group.Wait()}
-	if d.health.err() == nil && d.lock != nil {
+	if d.health.Err() == nil && d.lock != nil {
 		err := d.checkpoint()
 		if err == nil {
 			err = format.PutCleanShutdown(d.m.cfg.FS, d.path, brokerEpoch)

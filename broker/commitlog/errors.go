@@ -2,9 +2,9 @@ package commitlog
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/leatstream/leat/broker/commitlog/producer"
+	"github.com/leatstream/leat/broker/commitlog/volume"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -38,11 +38,9 @@ var (
 	// ErrCoordinatorFenced says that a marker came from an old coordinator.
 	ErrCoordinatorFenced = producer.ErrCoordinatorFenced
 	// ErrStorage says that the log directory is off line; it wraps the cause.
-	ErrStorage = errors.New("commitlog: storage error")
-	// ErrNoSpace says that the volume is full. Nothing was appended, the log is
-	// readable, and a later append succeeds once there is space. It is also an
-	// ErrStorage for whoever needs no distinction; the directory stays on line.
-	ErrNoSpace = fmt.Errorf("%w: no space left on the volume", ErrStorage)
+	ErrStorage = volume.ErrStorage
+	// ErrNoSpace says that the volume is full; it is also an ErrStorage.
+	ErrNoSpace = volume.ErrNoSpace
 	// ErrSegmentsChanged says that segments were removed, cut or replaced while
 	// somebody walked over them.
 	ErrSegmentsChanged = errors.New("commitlog: the segments have changed")

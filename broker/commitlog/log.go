@@ -14,6 +14,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog/epoch"
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/producer"
+	"github.com/leatstream/leat/broker/commitlog/volume"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -26,7 +27,7 @@ import (
 type Log struct {
 	tp     record.TopicPartition
 	dir    *folder
-	health *dirHealth
+	health *volume.Health
 	logger *slog.Logger
 	hooks  hooks
 
@@ -81,7 +82,7 @@ type hooks struct {
 func (l *Log) Partition() record.TopicPartition { return l.tp }
 
 // Dir is the log directory that holds the log's folder.
-func (l *Log) Dir() string { return l.health.path }
+func (l *Log) Dir() string { return l.health.Path }
 
 // Path is the log's folder.
 func (l *Log) Path() string { return *l.dir.path.Load() }
@@ -119,11 +120,15 @@ func (l *Log) usable() error {
 	if l.closed.Load() {
 		return ErrClosed
 	}
-	return l.health.err()
+	return l.health.Err()
 }
 
 // OffLine tells why the log's directory is off line; nil while it is not.
-func (l *Log) OffLine() error { return l.health.err() }
+func (l *Log) OffLine() error { return l.health.Err() }
+
+// ShortOfSpace tells that the log's volume is full: records are refused, and
+// what may be deleted should be.
+func (l *Log) ShortOfSpace() bool { return l.health.Reserve.Err() != nil }
 
 // active is the segment that takes appends.
 func (l *Log) active() *segment {
@@ -162,8 +167,8 @@ func (l *Log) SetTopicID(id [16]byte) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
-	if err := l.health.replaceFile(l.dir.fs, l.dir.name(format.PartitionMetadataFile), format.EncodeTopicID(id)); err != nil {
-		return l.health.failUnlessFull("write partition.metadata", err)
+	if err := l.health.ReplaceFile(l.dir.fs, l.dir.name(format.PartitionMetadataFile), format.EncodeTopicID(id)); err != nil {
+		return l.health.FailUnlessFull("write partition.metadata", err)
 	}
 	l.dirDirty = false // replaceFile has synced the folder
 	l.topicID.Store(&id)
@@ -234,8 +239,8 @@ func (l *Log) writeEpochs(entries epoch.History) error {
 		l.storedBehind = false
 		return nil
 	}
-	if err := l.health.replaceFile(l.dir.fs, l.dir.name(format.EpochFile), entries.Encode()); err != nil {
-		return l.health.failUnlessFull("write "+format.EpochFile, err)
+	if err := l.health.ReplaceFile(l.dir.fs, l.dir.name(format.EpochFile), entries.Encode()); err != nil {
+		return l.health.FailUnlessFull("write "+format.EpochFile, err)
 	}
 	l.dirDirty = false // replaceFile has synced the folder
 	l.epochs.Set(entries)
@@ -349,7 +354,7 @@ func (l *Log) roll(base, now int64) error {
 	next := newSegment(l.dir, base)
 	next.jitter = l.jitter(base)
 	if err := next.create(now); err != nil {
-		return l.health.failUnlessFull("create segment", err)
+		return l.health.FailUnlessFull("create segment", err)
 	}
 	l.seal(old)
 	l.takeSnapshot(base)
@@ -437,7 +442,7 @@ func (l *Log) completeIndexes() error {
 	s := l.active()
 	if s.size.Load() == 0 {
 		if err := s.makeIndexes(); err != nil {
-			return l.health.failUnlessFull("make indexes", err)
+			return l.health.FailUnlessFull("make indexes", err)
 		}
 	}
 	if l.empty() {
@@ -445,7 +450,7 @@ func (l *Log) completeIndexes() error {
 	}
 	s.closeTimes()
 	if err := s.flushIndexes(true); err != nil {
-		return l.health.failUnlessFull("close indexes", err)
+		return l.health.FailUnlessFull("close indexes", err)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ type ManagerConfig struct {
 	RetentionInterval    time.Duration // default 5 min
 	ProducerIDExpiration time.Duration // default 24 h
 	// ReserveBytes is how much of its volume each directory holds back for what
-	// must go on when the volume is full; see DefaultReserve. 0: nothing.
+	// must go on when the volume is full; see volume.DefaultReserve. 0: nothing.
 	ReserveBytes int64
 
 	// Retain deletes what a log need not keep and tells how many segments went;
@@ -141,7 +141,7 @@ func OpenManager(ctx context.Context, cfg ManagerConfig, logger *slog.Logger, re
 	for _, d := range m.dirs {
 		group.Go(func() error {
 			if err := d.open(ctx); err != nil {
-				return d.health.fail("open", err)
+				return d.health.Fail("open", err)
 			}
 			return nil
 		})
@@ -164,7 +164,7 @@ func OpenManager(ctx context.Context, cfg ManagerConfig, logger *slog.Logger, re
 func (m *Manager) online() int {
 	n := 0
 	for _, d := range m.dirs {
-		if d.health.err() == nil {
+		if d.health.Err() == nil {
 			n++
 		}
 	}
@@ -210,7 +210,7 @@ func (m *Manager) GetOrCreate(tp record.TopicPartition, topicID [16]byte, c Conf
 	mu.Lock()
 	defer mu.Unlock()
 	if l, ok := m.Log(tp); ok {
-		if err := l.health.err(); err != nil {
+		if err := l.health.Err(); err != nil {
 			return nil, err
 		}
 		if topicID != [16]byte{} {
@@ -280,9 +280,9 @@ func (m *Manager) Delete(tp record.TopicPartition) error {
 	d := m.dirOf(l)
 	d.remove(l)
 	if err := l.release(); err != nil {
-		return l.health.fail("close log", err)
+		return l.health.Fail("close log", err)
 	}
-	if err := l.health.err(); err != nil {
+	if err := l.health.Err(); err != nil {
 		return err
 	}
 	if err := d.discard(l); err != nil {
@@ -315,7 +315,7 @@ func (m *Manager) Configure(topic string, c Config) {
 func (m *Manager) ReadHighWatermarks() (map[record.TopicPartition]int64, error) {
 	out := map[record.TopicPartition]int64{}
 	for _, d := range m.dirs {
-		if d.health.err() != nil {
+		if d.health.Err() != nil {
 			continue
 		}
 		found, err := format.ReadOffsets(m.cfg.FS, filepath.Join(d.path, format.HighWatermarkFile))
@@ -324,7 +324,7 @@ func (m *Manager) ReadHighWatermarks() (map[record.TopicPartition]int64, error) 
 			continue
 		}
 		if err != nil {
-			return nil, d.health.fail("read high watermarks", err)
+			return nil, d.health.Fail("read high watermarks", err)
 		}
 		for tp, offset := range found {
 			out[tp] = offset
@@ -338,7 +338,7 @@ func (m *Manager) ReadHighWatermarks() (map[record.TopicPartition]int64, error) 
 func (m *Manager) WriteHighWatermarks(hw map[record.TopicPartition]int64) error {
 	var errs []error
 	for _, d := range m.dirs {
-		if d.health.err() != nil {
+		if d.health.Err() != nil {
 			continue
 		}
 		mine := format.Offsets{}
@@ -356,7 +356,7 @@ func (m *Manager) WriteHighWatermarks(hw map[record.TopicPartition]int64) error 
 func (m *Manager) Checkpoint() error {
 	var errs []error
 	for _, d := range m.dirs {
-		if d.health.err() == nil {
+		if d.health.Err() == nil {
 			errs = append(errs, d.checkpoint())
 		}
 	}
@@ -367,7 +367,7 @@ func (m *Manager) Checkpoint() error {
 func (m *Manager) Dirs() []DirInfo {
 	out := make([]DirInfo, len(m.dirs))
 	for i, d := range m.dirs {
-		out[i] = DirInfo{Path: d.path, Err: d.health.err(), Logs: d.list(), Futures: m.futures(d)}
+		out[i] = DirInfo{Path: d.path, Err: d.health.Err(), Logs: d.list(), Futures: m.futures(d)}
 		if out[i].Err == nil {
 			out[i].Usage, _ = m.cfg.FS.Usage(d.path) // a description, not a decision
 		}

@@ -68,7 +68,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 
 // fullness is 1 while the directory takes no records for want of space.
 func (d *logDir) fullness() float64 {
-	if d.health.space.err() != nil {
+	if d.health.Reserve.Err() != nil {
 		return 1
 	}
 	return 0

@@ -53,7 +53,7 @@ func (m *Manager) BeginMove(tp record.TopicPartition, dir string) (*Move, error)
 	if to == nil {
 		return nil, fmt.Errorf("%w: %s", ErrUnknownDir, dir)
 	}
-	if err := errors.Join(l.health.err(), to.health.err()); err != nil {
+	if err := errors.Join(l.health.Err(), to.health.Err()); err != nil {
 		return nil, err
 	}
 	if v := m.move(tp); v != nil {
@@ -75,7 +75,7 @@ func (m *Manager) BeginMove(tp record.TopicPartition, dir string) (*Move, error)
 		err = errors.Join(v.future.SetTopicID(l.TopicID()), m.cfg.FS.SyncDir(to.path))
 	}
 	if err != nil {
-		return nil, to.health.failUnlessFull("create log", err)
+		return nil, to.health.FailUnlessFull("create log", err)
 	}
 	m.mu.Lock()
 	m.moves[tp] = v
@@ -285,7 +285,7 @@ func (v *Move) exchange() error {
 	m, tp, fsys := v.m, v.source.tp, v.m.cfg.FS
 	if err := vfs.ReplaceFile(fsys, v.source.dir.name(movedFile), []byte(v.to.path)); err != nil {
 		v.to.remove(v.future)
-		return v.source.health.failUnlessFull("mark moved log", err)
+		return v.source.health.FailUnlessFull("mark moved log", err)
 	}
 	v.over = true
 	err := v.future.rename(filepath.Join(v.to.path, tp.String()))
@@ -308,9 +308,9 @@ func (v *Move) clear() error {
 	from := v.m.dirOf(v.source)
 	from.remove(v.source)
 	if err := v.source.release(); err != nil {
-		return v.source.health.fail("close log", err)
+		return v.source.health.Fail("close log", err)
 	}
-	if err := v.source.health.err(); err != nil {
+	if err := v.source.health.Err(); err != nil {
 		return err // the next opening finds the mark
 	}
 	if err := from.discard(v.source); err != nil {
@@ -334,7 +334,7 @@ func (l *Log) rename(path string) error {
 		err = l.dir.fs.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		return l.health.fail("rename folder", err)
+		return l.health.Fail("rename folder", err)
 	}
 	return nil
 }
@@ -344,11 +344,11 @@ func (l *Log) rename(path string) error {
 func (d *logDir) discard(l *Log) error {
 	gone := filepath.Join(d.path, folderWith(l.tp, deleteFolderSuffix))
 	if err := d.m.cfg.FS.Rename(l.Path(), gone); err != nil {
-		return l.health.fail("delete log", err)
+		return l.health.Fail("delete log", err)
 	}
 	l.dir.path.Store(&gone)
 	if err := d.m.cfg.FS.SyncDir(d.path); err != nil {
-		return l.health.fail("delete log", err)
+		return l.health.Fail("delete log", err)
 	}
 	d.removeLater([]string{gone}, l.Config().FileDeleteDelayMs)
 	return nil
@@ -373,7 +373,7 @@ func (v *Move) cancel() error {
 	v.m.mu.Lock()
 	delete(v.m.moves, v.source.tp)
 	v.m.mu.Unlock()
-	if err := v.future.release(); err != nil || v.to.health.err() != nil {
+	if err := v.future.release(); err != nil || v.to.health.Err() != nil {
 		return err
 	}
 	return v.to.discard(v.future)

@@ -16,6 +16,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/commitlog/scan"
+	"github.com/leatstream/leat/broker/commitlog/volume"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -26,7 +27,8 @@ type openOptions struct {
 	path          string
 	tp            record.TopicPartition
 	config        Config
-	health        *dirHealth
+	health        *volume.Health
+	open          *openFiles // bounds the open log files; nil: no bound
 	logger        *slog.Logger
 	hooks         hooks
 	clean         bool  // the log was closed in order
@@ -46,7 +48,7 @@ func openLog(o openOptions) (*Log, error) {
 		logger: o.logger, hooks: o.hooks, idleExpiry: o.idleExpiry,
 	}
 	l.dir.log = l
-	l.dir.open = o.health.open
+	l.dir.open = o.open
 	l.Configure(o.config)
 	l.topicID.Store(&[16]byte{})
 	l.cleaned.Store(o.cleaned)
@@ -347,7 +349,7 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 	}
 	l.epochs.Set(epochs)
 	s.closeTimes()
-	if err := s.flushIndexes(false); err != nil && !noSpace(err) {
+	if err := s.flushIndexes(false); err != nil && !volume.IsFull(err) {
 		return 0, false, err
 	}
 	s.unsynced = s.size.Load() > 0 // else there are no index files
@@ -446,9 +448,9 @@ func (l *Log) storeEpochs(found listing, entries epoch.History, end int64) error
 	if !found.epochs && len(entries) == 0 {
 		return nil
 	}
-	if err := l.health.replaceFile(l.dir.fs, l.dir.name(format.EpochFile), entries.Encode()); err != nil {
+	if err := l.health.ReplaceFile(l.dir.fs, l.dir.name(format.EpochFile), entries.Encode()); err != nil {
 		l.storedBehind = true
-		if !noSpace(err) {
+		if !volume.IsFull(err) {
 			return err
 		}
 		return nil

@@ -1,11 +1,10 @@
 package commitlog
 
 import (
-	"errors"
 	"sync"
-	"syscall"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/volume"
 	"github.com/leatstream/leat/broker/vfs"
 )
 
@@ -119,7 +118,7 @@ const evictScan = 256
 // makeRoom closes a file after the system has refused to open another one. The
 // caller may hold the openMu of the segment that wants it.
 func (o *openFiles) makeRoom(refused error) bool {
-	if o == nil || !outOfFiles(refused) {
+	if o == nil || !volume.OutOfFiles(refused) {
 		return false
 	}
 	o.mu.Lock()
@@ -132,12 +131,6 @@ func (o *openFiles) count() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.ring)
-}
-
-// outOfFiles tells whether err says that the process or the system has too many
-// files open: a reason to try again, not to give a directory up.
-func outOfFiles(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // giveUpFile closes the file if nobody uses it and all its bytes are synced.

@@ -32,7 +32,7 @@ func (m *Manager) CheckDir(dir string) error {
 	if d == nil {
 		return fmt.Errorf("%w: %s", ErrUnknownDir, dir)
 	}
-	return d.health.err()
+	return d.health.Err()
 }
 
 // Complete tells whether every directory is on line, so that a log that is not
@@ -50,13 +50,13 @@ func (m *Manager) place(tp record.TopicPartition) *logDir {
 		coming[v.to]++
 	}
 	m.mu.RUnlock()
-	if wish != nil && wish.health.err() == nil {
+	if wish != nil && wish.health.Err() == nil {
 		return wish
 	}
 	var best *logDir
 	fewest := 0
 	for _, d := range m.dirs {
-		if d.health.err() != nil {
+		if d.health.Err() != nil {
 			continue
 		}
 		if n := d.count() + coming[d] + int(d.creating.Load()); best == nil || n < fewest {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leatstream/leat/broker/commitlog/volume"
 	"github.com/leatstream/leat/broker/vfs"
 )
 
@@ -91,7 +92,7 @@ func TestFullVolumeRecovers(t *testing.T) {
 		t.Fatalf("no records are taken with %d bytes free", freeBytes(t, mem))
 	}
 	mustAppend(t, l, plain(t, "again"), OriginClient)
-	if info, err := mem.Stat("/data/" + reserveFile); err != nil || info.Size() != testReserve {
+	if info, err := mem.Stat("/data/" + volume.ReserveFile); err != nil || info.Size() != testReserve {
 		t.Errorf("reserve after recovery: %v, %v", info, err)
 	}
 	if err := m.Close(-1); err != nil {
@@ -121,7 +122,7 @@ func TestStartOnFullVolume(t *testing.T) {
 					}
 				}
 				mem.SetCapacity(mem.Used() + left)
-				if err := ReleaseReserve(mem, "/data"); err != nil {
+				if err := volume.ReleaseReserve(mem, "/data"); err != nil {
 					t.Fatal(err)
 				}
 				m, l := openReserved(t, mem)
@@ -184,7 +185,7 @@ func TestNoSpaceAtEveryWrite(t *testing.T) {
 				spaceUpkeep(m)
 			}
 		}
-		if err := l.health.err(); err != nil {
+		if err := l.health.Err(); err != nil {
 			t.Fatalf("write %d: %v", skip, err)
 		}
 		mem.Heal()
@@ -222,7 +223,7 @@ func TestNoReserve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := mem.Stat("/data/" + reserveFile); err == nil {
+	if _, err := mem.Stat("/data/" + volume.ReserveFile); err == nil {
 		t.Error("the reserve is still there")
 	}
 	if err := m.Close(-1); err != nil {

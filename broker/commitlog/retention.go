@@ -85,12 +85,12 @@ func (l *Log) DeleteSegments(upTo int64) (deleted int, err error) {
 	l.segments.Store(&kept)
 	for _, s := range list[:n] {
 		if err := l.removeFiles(s.files()); err != nil {
-			return deleted, l.health.fail("delete segment", err)
+			return deleted, l.health.Fail("delete segment", err)
 		}
 		l.snapshots = slices.DeleteFunc(l.snapshots, func(o int64) bool { return o == s.base })
 		deleted++
 		if err := s.close(); err != nil {
-			return deleted, l.health.fail("delete segment", err)
+			return deleted, l.health.Fail("delete segment", err)
 		}
 	}
 	l.dirDirty = true

@@ -86,7 +86,7 @@ func (w *Rewrite) failed(op string, err error) error {
 	if w.log.deletedBefore(err) {
 		return ErrClosed
 	}
-	return w.log.health.failUnlessFull(op, err)
+	return w.log.health.FailUnlessFull(op, err)
 }
 
 // Append adds a batch, whose bytes are copied. Offsets must increase.
@@ -172,14 +172,14 @@ func (w *Rewrite) Commit() error {
 		return err
 	}
 	if err := l.syncFolder(); err != nil {
-		return l.health.fail("sync folder", err)
+		return l.health.Fail("sync folder", err)
 	}
 	if err := w.exchange(); err != nil {
 		for _, out := range w.outs {
 			_ = out.close()
 		}
 		w.outs = nil // the files tell the next opening how far this came
-		return l.health.fail("replace segments", err)
+		return l.health.Fail("replace segments", err)
 	}
 	for _, out := range w.outs {
 		out.offsets.Seal()
@@ -201,7 +201,7 @@ func (w *Rewrite) finish(out *rewritten) error {
 	fsys := out.dir.fs
 	err := out.h.f.Sync()
 	if err != nil {
-		return w.log.health.fail("sync segment", err)
+		return w.log.health.Fail("sync segment", err)
 	}
 	err = out.offsets.Flush(fsys, out.path(format.IndexSuffix)+format.CleanedSuffix, true, true)
 	err = errors.Join(err, out.times.Flush(fsys, out.path(format.TimeIndexSuffix)+format.CleanedSuffix, true, true))

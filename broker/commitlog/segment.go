@@ -15,6 +15,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/commitlog/scan"
+	"github.com/leatstream/leat/broker/commitlog/volume"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -329,7 +330,7 @@ func (s *segment) makeIndexes() error {
 		if err == nil {
 			err = f.Close()
 		}
-		if err != nil && !noSpace(err) { // a missing index is made anew on opening
+		if err != nil && !volume.IsFull(err) { // a missing index is made anew on opening
 			return err
 		}
 	}

@@ -71,7 +71,7 @@ func (l *Log) syncLocked(upTo int64) error {
 		if l.deletedBefore(err) {
 			return ErrClosed
 		}
-		return l.health.fail("sync", err)
+		return l.health.Fail("sync", err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

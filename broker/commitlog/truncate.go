@@ -31,7 +31,7 @@ func (l *Log) TruncateTo(offset int64) error {
 		return l.restart(offset)
 	}
 	if err := l.truncate(offset); err != nil {
-		return l.health.fail("truncate", err)
+		return l.health.Fail("truncate", err)
 	}
 	return l.afterTruncate()
 }
@@ -178,7 +178,7 @@ func (l *Log) dropSegment(s *segment) error {
 // locks.
 func (l *Log) restart(offset int64) error {
 	if err := l.doRestart(offset); err != nil {
-		return l.health.fail("restart log", err)
+		return l.health.Fail("restart log", err)
 	}
 	return l.afterTruncate()
 }

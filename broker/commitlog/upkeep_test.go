@@ -148,8 +148,8 @@ func syncFails(t *testing.T, skip int) (failed bool) {
 	fs.Heal()
 	failed = int(seen.Load()) > skip
 	what := fmt.Sprintf("sync %d", skip)
-	if failed != (logs["/a"].health.err() != nil) {
-		t.Errorf("%s: failed %v, the directory is off line: %v", what, failed, logs["/a"].health.err())
+	if failed != (logs["/a"].health.Err() != nil) {
+		t.Errorf("%s: failed %v, the directory is off line: %v", what, failed, logs["/a"].health.Err())
 	}
 	if n := later.Load(); n > 0 {
 		t.Errorf("%s: %d changes of files after it failed", what, n)

@@ -151,7 +151,7 @@ func (d *logDir) run(ctx context.Context) error {
 		case <-d.work.wake:
 		case <-timer.C:
 		}
-		if d.health.err() != nil {
+		if d.health.Err() != nil {
 			<-ctx.Done() // nothing more may be written here
 			return ctx.Err()
 		}
@@ -205,7 +205,7 @@ func (d *logDir) dropDue(now time.Time) {
 	}
 	d.removeDue(now)
 	if d.work.space.Swap(false) {
-		d.health.space.watch()
+		d.health.Reserve.Watch()
 	}
 }
 
@@ -295,7 +295,7 @@ func (d *logDir) retain(now time.Time) {
 
 // removeDue deletes what has waited long enough.
 func (d *logDir) removeDue(now time.Time) {
-	short := d.health.space.err() != nil
+	short := d.health.Reserve.Err() != nil
 	d.work.mu.Lock()
 	var due []removal
 	kept := d.work.removals[:0]

@@ -1,4 +1,4 @@
-package commitlog
+package volume
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 	"github.com/leatstream/leat/broker/vfs"
 )
 
-// reserveFile holds space back in a log directory. Kafka looks at the folders
+// ReserveFile holds space back in a log directory. Kafka looks at the folders
 // there and at files that it knows, so that it is not disturbed.
-const reserveFile = ".leat-reserve"
+const ReserveFile = ".leat-reserve"
 
 // DefaultReserve is how many bytes of its volume a log directory holds back.
 const DefaultReserve = 16 << 20
@@ -26,13 +26,13 @@ const (
 	lowShare = 8
 )
 
-// space is the reserve of a log directory: a file that takes up space as long
+// Reserve is the reserve of a log directory: a file that takes up space as long
 // as there is enough. When the volume is full the file goes, and what it took is
 // there for everything that makes room: opening, deletions, checkpoints,
 // retention. Until there is enough for a new reserve no records are taken.
 //
 // All methods may be called concurrently; a nil space holds nothing back.
-type space struct {
+type Reserve struct {
 	fs     vfs.FS
 	dir    string
 	size   int64 // 0: nothing is held back
@@ -43,30 +43,30 @@ type space struct {
 	mu   sync.Mutex  // creation and removal of the file
 }
 
-// newSpace gives the space of a directory that holds back up to size bytes.
-func newSpace(fsys vfs.FS, dir string, size int64, logger *slog.Logger, onFull func()) *space {
+// NewReserve gives the space of a directory that holds back up to size bytes.
+func NewReserve(fsys vfs.FS, dir string, size int64, logger *slog.Logger, onFull func()) *Reserve {
 	if usage, err := fsys.Usage(dir); err == nil {
 		size = min(size, usage.Total/volumeShare)
 	}
-	return &space{fs: fsys, dir: dir, size: max(0, size), logger: logger, onFull: onFull}
+	return &Reserve{fs: fsys, dir: dir, size: max(0, size), logger: logger, onFull: onFull}
 }
 
-func (s *space) name() string { return filepath.Join(s.dir, reserveFile) }
+func (s *Reserve) name() string { return filepath.Join(s.dir, ReserveFile) }
 
 // low is the free space at or below which the volume counts as full.
-func (s *space) low() int64 { return s.size / lowShare }
+func (s *Reserve) low() int64 { return s.size / lowShare }
 
-// err is nil as long as records are taken.
-func (s *space) err() error {
+// Err is nil as long as records are taken.
+func (s *Reserve) Err() error {
 	if s == nil || !s.full.Load() {
 		return nil
 	}
 	return fmt.Errorf("%w: %s takes no records until %d bytes are free", ErrNoSpace, s.dir, s.size+2*s.low())
 }
 
-// watch releases the reserve when the volume is all but full, and makes it again
+// Watch releases the reserve when the volume is all but full, and makes it again
 // when there is enough space.
-func (s *space) watch() {
+func (s *Reserve) Watch() {
 	if s == nil || s.size == 0 {
 		return
 	}
@@ -83,8 +83,8 @@ func (s *space) watch() {
 	}
 }
 
-// open makes the reserve if there is space, and tells what is missing otherwise.
-func (s *space) open() {
+// Open makes the reserve if there is space, and tells what is missing otherwise.
+func (s *Reserve) Open() {
 	if s.size == 0 {
 		s.drop()
 		return
@@ -105,14 +105,14 @@ func (s *space) open() {
 }
 
 // drop removes a reserve that is not wanted any more.
-func (s *space) drop() {
+func (s *Reserve) drop() {
 	if err := s.fs.Remove(s.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.logger.Warn("cannot remove the reserve", "dir", s.dir, "err", err)
 	}
 }
 
 // refill makes the reserve; records are taken again.
-func (s *space) refill() {
+func (s *Reserve) refill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := vfs.Reserve(s.fs, s.name(), s.size); err != nil {
@@ -127,7 +127,7 @@ func (s *space) refill() {
 }
 
 // release gives the reserve back; no records are taken from then on.
-func (s *space) release(cause error) {
+func (s *Reserve) release(cause error) {
 	if s == nil || s.size == 0 {
 		return
 	}
@@ -147,7 +147,7 @@ func (s *space) release(cause error) {
 // It is for the start of a broker, which needs space before the logs are opened;
 // a directory without a reserve, or with enough space, is left as it is.
 func ReleaseReserve(fsys vfs.FS, dir string) error {
-	name := filepath.Join(dir, reserveFile)
+	name := filepath.Join(dir, ReserveFile)
 	info, err := fsys.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -159,18 +159,4 @@ func ReleaseReserve(fsys vfs.FS, dir string) error {
 		return err
 	}
 	return fsys.Remove(name)
-}
-
-// ShortOfSpace tells that the log's volume is full: records are refused, and
-// what may be deleted should be.
-func (l *Log) ShortOfSpace() bool { return l.health.space.err() != nil }
-
-// replaceFile replaces a small file, if need be in the space held back.
-func (d *dirHealth) replaceFile(fsys vfs.FS, name string, data []byte) error {
-	err := vfs.ReplaceFile(fsys, name, data)
-	if err != nil && noSpace(err) {
-		d.space.release(err)
-		return vfs.ReplaceFile(fsys, name, data)
-	}
-	return err
 }
