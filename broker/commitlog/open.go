@@ -16,6 +16,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/commitlog/scan"
+	"github.com/leatstream/leat/broker/commitlog/swap"
 	"github.com/leatstream/leat/broker/commitlog/volume"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
@@ -84,7 +85,7 @@ func (l *Log) listFolder(o openOptions) (listing, error) {
 	if err != nil {
 		return found, err
 	}
-	changed, err := l.finishSwap(entries)
+	changed, err := swap.Finish(o.fs, o.path, entries, l.tp, l.logger)
 	if err == nil && changed {
 		entries, err = o.fs.ReadDir(o.path)
 	}

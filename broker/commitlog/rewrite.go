@@ -24,7 +24,7 @@ import (
 //  3. The old files are renamed to .deleted.
 //  4. The new logs lose the suffix, then their indexes.
 //
-// The folder is synced after each step. finishSwap does what a crash left undone.
+// The folder is synced after each step. swap.Finish does what a crash left undone.
 //
 // It belongs to one goroutine. One Rewrite of a log at a time.
 type Rewrite struct {
@@ -264,6 +264,8 @@ func (w *Rewrite) exchange() error {
 	}
 	return nil
 }
+
+func (l *Log) syncFolder() error { return l.dir.fs.SyncDir(*l.dir.path.Load()) }
 
 // rename changes what comes after the suffixes of a new segment's files.
 func (w *Rewrite) rename(out *rewritten, suffixes []string, from, to string) error {

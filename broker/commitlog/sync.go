@@ -11,10 +11,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog/format"
 )
 
-const (
-	createFlags = os.O_RDWR | os.O_CREATE | os.O_TRUNC
-	readFlags   = os.O_RDONLY
-)
+const createFlags = os.O_RDWR | os.O_CREATE | os.O_TRUNC
 
 // Sync makes everything below upTo durable; concurrent callers share one
 // fdatasync. After an error the log directory is off line.

@@ -52,10 +52,11 @@ func brokerRules() []Rule {
 		}, nil},
 		{"broker/commitlog/producer", []string{"broker/commitlog/format", "broker/commitlog/index", "broker/record"}, nil},
 		{"broker/commitlog/scan", []string{"broker/record"}, nil},
+		{"broker/commitlog/swap", []string{"broker/commitlog/format", "broker/commitlog/scan", "broker/record", "broker/vfs"}, nil},
 		{"broker/commitlog/volume", []string{"broker/vfs"}, nil},
 		{"broker/commitlog", []string{
 			"broker/commitlog/damage", "broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/inspect",
-			"broker/commitlog/producer", "broker/commitlog/scan", "broker/commitlog/volume", "broker/record", "broker/vfs",
+			"broker/commitlog/producer", "broker/commitlog/scan", "broker/commitlog/swap", "broker/commitlog/volume", "broker/record", "broker/vfs",
 		}, []string{prom}},
 		{"broker/coordination", []string{"broker/record"}, nil},
 		{"broker/coordination/embedded", []string{"broker/coordination", "broker/vfs"}, []string{prom}},

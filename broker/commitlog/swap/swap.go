@@ -1,14 +1,19 @@
-package commitlog
+package swap
 
 import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/scan"
+	"github.com/leatstream/leat/broker/record"
+	"github.com/leatstream/leat/broker/vfs"
 )
 
 // leftover is a file of a replacement that a crash interrupted.
@@ -18,11 +23,23 @@ type leftover struct {
 	suffix string // of the segment's file
 }
 
-// finishSwap completes or undoes the replacement of segments that a crash
-// interrupted (see Rewrite). As long as a .cleaned is there, those .swap files
-// that come after it are not whole and the old files count; otherwise the old
-// files that the new ones cover go. It gives true if it changed the folder.
-func (l *Log) finishSwap(entries []fs.DirEntry) (bool, error) {
+// folder is the folder of a log that is not open.
+type folder struct {
+	fs   vfs.FS
+	path string
+}
+
+func (f folder) name(file string) string { return filepath.Join(f.path, file) }
+
+func (f folder) sync() error { return f.fs.SyncDir(f.path) }
+
+// Finish completes or undoes, in the folder of a log, the replacement of segments
+// that a crash interrupted; entries are what the folder holds. As long as a
+// .cleaned is there, those .swap files that come after it are not whole and the old
+// files count; otherwise the old files that the new ones cover go. It gives true if
+// it changed the folder.
+func Finish(fsys vfs.FS, path string, entries []fs.DirEntry, tp record.TopicPartition, logger *slog.Logger) (changed bool, err error) {
+	f := folder{fsys, path}
 	var swaps []leftover
 	found, firstCleaned := false, int64(math.MaxInt64)
 	for _, e := range entries {
@@ -46,17 +63,17 @@ func (l *Log) finishSwap(entries []fs.DirEntry) (bool, error) {
 	for _, s := range swaps {
 		if s.base < firstCleaned {
 			whole = append(whole, s)
-		} else if err := l.dir.fs.Remove(l.dir.name(s.name + format.SwapSuffix)); err != nil {
+		} else if err := f.fs.Remove(f.name(s.name + format.SwapSuffix)); err != nil {
 			return true, err
 		}
 	}
 	// The .swap files go before the .cleaned ones that tell what they are.
-	if err := l.syncFolder(); err != nil {
+	if err := f.sync(); err != nil {
 		return true, err
 	}
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), format.CleanedSuffix) {
-			if err := l.dir.fs.Remove(l.dir.name(e.Name())); err != nil {
+			if err := f.fs.Remove(f.name(e.Name())); err != nil {
 				return true, err
 			}
 		}
@@ -64,22 +81,20 @@ func (l *Log) finishSwap(entries []fs.DirEntry) (bool, error) {
 	if len(whole) == 0 {
 		return true, nil
 	}
-	l.logger.Info("completing a replacement of segments", "partition", l.tp, "files", len(whole))
-	return true, l.completeSwap(entries, whole)
+	logger.Info("completing a replacement of segments", "partition", tp, "files", len(whole))
+	return true, f.complete(entries, whole)
 }
 
-func (l *Log) syncFolder() error { return l.dir.fs.SyncDir(*l.dir.path.Load()) }
-
-// completeSwap takes away the old files between the first new offset and the
+// complete takes away the old files between the first new offset and the
 // last, and gives the new ones their names, logs first.
-func (l *Log) completeSwap(entries []fs.DirEntry, swaps []leftover) error {
+func (f folder) complete(entries []fs.DirEntry, swaps []leftover) error {
 	from, to := int64(math.MaxInt64), int64(-1)
 	bases := map[int64]bool{}
 	for _, s := range swaps {
 		if s.suffix != format.LogSuffix {
 			continue
 		}
-		end, err := l.endOfFile(s)
+		end, err := f.endOfFile(s)
 		if err != nil {
 			return err
 		}
@@ -91,22 +106,22 @@ func (l *Log) completeSwap(entries []fs.DirEntry, swaps []leftover) error {
 		if suffix == "" || base < from || base >= to || suffix == format.SnapshotSuffix && bases[base] {
 			continue
 		}
-		if err := l.dir.fs.Remove(l.dir.name(e.Name())); err != nil {
+		if err := f.fs.Remove(f.name(e.Name())); err != nil {
 			return err
 		}
 	}
-	if err := l.syncFolder(); err != nil {
+	if err := f.sync(); err != nil {
 		return err
 	}
 	for _, logs := range [...]bool{true, false} {
 		for _, s := range swaps {
-			if name := l.dir.name(s.name); (s.suffix == format.LogSuffix) == logs {
-				if err := l.dir.fs.Rename(name+format.SwapSuffix, name); err != nil {
+			if name := f.name(s.name); (s.suffix == format.LogSuffix) == logs {
+				if err := f.fs.Rename(name+format.SwapSuffix, name); err != nil {
 					return err
 				}
 			}
 		}
-		if err := l.syncFolder(); err != nil {
+		if err := f.sync(); err != nil {
 			return err
 		}
 	}
@@ -115,18 +130,18 @@ func (l *Log) completeSwap(entries []fs.DirEntry, swaps []leftover) error {
 
 // endOfFile is the offset after the last batch of a .swap log; one with damage
 // reaches as far as it is intact.
-func (l *Log) endOfFile(s leftover) (end int64, err error) {
-	f, err := l.dir.fs.OpenFile(l.dir.name(s.name+format.SwapSuffix), readFlags, 0)
+func (f folder) endOfFile(s leftover) (end int64, err error) {
+	log, err := f.fs.OpenFile(f.name(s.name+format.SwapSuffix), os.O_RDONLY, 0)
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close()
-	size, err := f.Size()
+	defer log.Close()
+	size, err := log.Size()
 	if err != nil {
 		return 0, err
 	}
 	end = s.base + 1 // covers the segment of the same name, even if empty
-	sc := scan.New(f, 0, size, scan.HeaderChunk)
+	sc := scan.New(log, 0, size, scan.HeaderChunk)
 	defer sc.Free()
 	for {
 		b, n, err := sc.Header()
