@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/logfile"
 	"github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/record"
 )
@@ -414,14 +415,14 @@ func (l *Log) assign(p *Prepared, leaderEpoch int32, info *AppendInfo) error {
 func (l *Log) write(p *Prepared, cfg *Config, info AppendInfo) error {
 	s := l.active()
 	pos := s.size.Load()
-	s.dirty.Store(true)
-	h, err := s.acquire()
+	s.file.Touch()
+	h, err := s.file.Acquire()
 	if err != nil {
 		return l.health.FailUnlessFull("open segment", err)
 	}
-	defer h.release()
+	defer h.Release()
 	l.preallocate(s, h, cfg, pos+int64(len(p.batches)))
-	if _, err := h.f.WriteAt(p.batches, pos); err != nil {
+	if _, err := h.File.WriteAt(p.batches, pos); err != nil {
 		return l.undo(s, h, pos, err)
 	}
 	if txns := l.producers.Aborted(&l.pending); len(txns) > 0 {
@@ -440,8 +441,8 @@ func (l *Log) write(p *Prepared, cfg *Config, info AppendInfo) error {
 
 // undo cuts a segment back to size after a failed write. If even that fails,
 // the directory is off line and recovery will cut the log.
-func (l *Log) undo(s *segment, h *handle, size int64, cause error) error {
-	if err := h.f.Truncate(size); err != nil {
+func (l *Log) undo(s *segment, h *logfile.Handle, size int64, cause error) error {
+	if err := h.File.Truncate(size); err != nil {
 		return l.health.Fail("undo append", errors.Join(cause, err))
 	}
 	s.allocated = min(s.allocated, size)
@@ -452,7 +453,7 @@ func (l *Log) undo(s *segment, h *handle, size int64, cause error) error {
 // cheaper. Without Config.Preallocate a step is a part of what the segment
 // holds, so that little is reserved for logs that hold little. It is an
 // optimisation: when it fails, the write will tell.
-func (l *Log) preallocate(s *segment, h *handle, cfg *Config, end int64) {
+func (l *Log) preallocate(s *segment, h *logfile.Handle, cfg *Config, end int64) {
 	if end <= s.allocated {
 		return
 	}
@@ -464,7 +465,7 @@ func (l *Log) preallocate(s *segment, h *handle, cfg *Config, end int64) {
 	}
 	from := max(s.allocated, s.size.Load())
 	to := max(end, min(end+step, int64(cfg.SegmentBytes)))
-	if h.f.Preallocate(from, to-from) == nil {
+	if h.File.Preallocate(from, to-from) == nil {
 		s.allocated = to
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/leatstream/leat/broker/commitlog/logfile"
 	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/record"
 )
@@ -17,7 +18,7 @@ type BatchReader struct {
 	at        int   // place of the current segment in list
 	from      int64 // batches that end below are skipped
 	cuts      int64 // Log.cuts when the walk began
-	h         *handle
+	h         *logfile.Handle
 	sc        *scan.Scanner
 	size      int // of the batch given last
 	readAhead int
@@ -96,21 +97,21 @@ func (r *BatchReader) open() error {
 	}
 	r.at++
 	s := r.list[r.at]
-	h, err := s.acquire()
+	h, err := s.file.Acquire()
 	if err != nil {
 		return err
 	}
 	pos, size := int64(0), s.size.Load()
 	if r.from > s.base {
-		at, ok, err := s.locate(h.f, r.from, size, r.log.cfg.Load().IndexIntervalBytes)
+		at, ok, err := s.locate(h.File, r.from, size, r.log.cfg.Load().IndexIntervalBytes)
 		if err != nil {
-			return errors.Join(err, h.release())
+			return errors.Join(err, h.Release())
 		}
 		if pos = at.pos; !ok {
 			pos = size
 		}
 	}
-	r.h, r.sc, r.size = h, scan.New(h.f, pos, size, r.readAhead), 0
+	r.h, r.sc, r.size = h, scan.New(h.File, pos, size, r.readAhead), 0
 	return nil
 }
 
@@ -144,6 +145,6 @@ func (r *BatchReader) closeSegment() {
 		return
 	}
 	r.sc.Free()
-	_ = r.h.release() // the file was only read
+	_ = r.h.Release() // the file was only read
 	r.sc, r.h, r.size = nil, nil, 0
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
 	"github.com/leatstream/leat/broker/commitlog/inspect"
+	"github.com/leatstream/leat/broker/commitlog/logfile"
 	"github.com/leatstream/leat/broker/record"
 )
 
@@ -34,7 +35,7 @@ func (l *Log) SealedSegments() []SealedSegment {
 type SegmentCheck struct {
 	log    *Log
 	s      *segment
-	h      *handle
+	h      *logfile.Handle
 	cuts   int64
 	finder string // who looks, as the metric says it
 
@@ -78,10 +79,10 @@ func (l *Log) check(s *segment, finder string) (*SegmentCheck, error) {
 		bounds.Limit = list[i+1].base
 	}
 	var err error
-	if c.h, err = s.acquire(); err != nil {
+	if c.h, err = s.file.Acquire(); err != nil {
 		return nil, c.gone(err)
 	}
-	c.file = damage.NewFinder(c.h.f, bounds)
+	c.file = damage.NewFinder(c.h.File, bounds)
 	return c, nil
 }
 
@@ -102,7 +103,7 @@ func (c *SegmentCheck) gone(err error) error {
 // Close ends the check.
 func (c *SegmentCheck) Close() {
 	if c.h != nil {
-		_ = c.h.release() // the file was only read
+		_ = c.h.Release() // the file was only read
 		c.h = nil
 	}
 }
@@ -181,15 +182,15 @@ func (c *SegmentCheck) batch() (record.Batch, error) {
 // remakeIndexes makes the indexes of a sealed segment anew and puts them in the
 // place of those that do not fit, without a moment in which there are none.
 func (l *Log) remakeIndexes(s *segment, cuts int64) error {
-	h, err := s.acquire()
+	h, err := s.file.Acquire()
 	if err != nil {
 		return err
 	}
-	defer h.release()
+	defer h.Release()
 	fresh := newSegment(l.dir, s.base)
 	fresh.size.Store(s.size.Load())
 	fresh.setDamage(s.damaged())
-	if err := fresh.rescan(h.f, l.cfg.Load().IndexIntervalBytes); err != nil {
+	if err := fresh.rescan(h.File, l.cfg.Load().IndexIntervalBytes); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -197,8 +198,8 @@ func (l *Log) remakeIndexes(s *segment, cuts int64) error {
 	if err := l.unchanged(s, cuts); err != nil {
 		return err
 	}
-	s.openMu.Lock()
-	defer s.openMu.Unlock()
+	s.loadMu.Lock()
+	defer s.loadMu.Unlock()
 	offsets, times := fresh.offsets.Known(), fresh.times.Known()
 	if s.loaded.Load() {
 		s.offsets.Set(offsets, len(offsets))

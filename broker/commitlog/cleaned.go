@@ -63,12 +63,12 @@ func (l *Log) FirstTimestamp(base int64) (int64, error) {
 	if s.base != base || s.size.Load() == 0 {
 		return record.NoTimestamp, nil
 	}
-	h, err := s.acquire()
+	h, err := s.file.Acquire()
 	if err != nil {
 		return 0, l.readError(base, err)
 	}
-	defer h.release()
-	sc := scan.New(h.f, 0, s.size.Load(), record.HeaderSize)
+	defer h.Release()
+	sc := scan.New(h.File, 0, s.size.Load(), record.HeaderSize)
 	defer sc.Free()
 	b, _, err := sc.Header()
 	if err != nil {

@@ -166,13 +166,10 @@ func (s *segment) boundaryBefore(pos int64) int64 {
 	return from
 }
 
-// Suspect has the bytes of a slice checked that did not convert.
-func (s *Slice) Suspect() {
-	if s.size == 0 || s.seg == nil {
-		return
-	}
-	if l := s.seg.dir.log; l != nil {
-		l.checkRange(s.seg, s.pos, s.pos+int64(s.size), foundByRead)
+// Suspect has bytes of the segment checked that a reader could make no sense of.
+func (s *segment) Suspect(pos, size int64) {
+	if l := s.dir.log; l != nil {
+		l.checkRange(s, pos, pos+size, foundByRead)
 	}
 }
 

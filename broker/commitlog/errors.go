@@ -3,6 +3,7 @@ package commitlog
 import (
 	"errors"
 
+	"github.com/leatstream/leat/broker/commitlog/logfile"
 	"github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/commitlog/volume"
 	"github.com/leatstream/leat/broker/record"
@@ -45,7 +46,7 @@ var (
 	// somebody walked over them.
 	ErrSegmentsChanged = errors.New("commitlog: the segments have changed")
 	// ErrClosed says that the log was closed or deleted.
-	ErrClosed = errors.New("commitlog: log is closed")
+	ErrClosed = logfile.ErrClosed
 	// ErrLogExists says that a log is already there.
 	ErrLogExists = errors.New("commitlog: log exists")
 	// ErrUnknownLog says that there is no such log.

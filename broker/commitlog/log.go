@@ -23,7 +23,7 @@ import (
 //
 // Appends and truncations come from one caller at a time (the replica); Read
 // and the other readers may run concurrently with everything. Lock order:
-// filesMu before syncMu before mu before a segment's openMu.
+// filesMu before syncMu before mu before a segment's loadMu.
 type Log struct {
 	tp     record.TopicPartition
 	dir    *folder
@@ -372,11 +372,11 @@ func (l *Log) roll(base, now int64) error {
 // rebuilt when they are next needed, so errors are only reported.
 func (l *Log) seal(s *segment) {
 	s.closeTimes()
-	if h, err := s.acquire(); err == nil {
+	if h, err := s.file.Acquire(); err == nil {
 		if s.allocated > s.size.Load() {
-			_ = h.f.Truncate(s.size.Load()) // gives reserved blocks back
+			_ = h.File.Truncate(s.size.Load()) // gives reserved blocks back
 		}
-		h.release()
+		h.Release()
 	}
 	if err := s.flushIndexes(false); err != nil {
 		l.logger.Warn("cannot write index files", "partition", l.tp, "segment", s.base, "err", err)
@@ -423,11 +423,11 @@ func (l *Log) closeInOrder() error {
 		return errors.Join(full, err)
 	}
 	s := l.active()
-	if h, err := s.acquire(); err == nil {
+	if h, err := s.file.Acquire(); err == nil {
 		if s.allocated > s.size.Load() {
-			_ = h.f.Truncate(s.size.Load())
+			_ = h.File.Truncate(s.size.Load())
 		}
-		h.release()
+		h.Release()
 	}
 	l.takeSnapshot(l.EndOffset())
 	l.dirDirty = true

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/logfile"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 	"github.com/prometheus/client_golang/prometheus"
@@ -103,7 +104,7 @@ type Manager struct {
 	dirs     []*logDir
 	failures chan dirError // room for every directory
 	damage   damageCount
-	open     *openFiles
+	open     *logfile.Limit
 
 	createMu [128]sync.Mutex // by partition: one creation or deletion of it at a time
 	mu       sync.RWMutex
@@ -132,7 +133,7 @@ func OpenManager(ctx context.Context, cfg ManagerConfig, logger *slog.Logger, re
 	m := &Manager{
 		cfg: cfg, logger: logger, logs: map[record.TopicPartition]*Log{}, moves: map[record.TopicPartition]*Move{},
 		wishes:   map[record.TopicPartition]*logDir{},
-		failures: make(chan dirError, len(cfg.Dirs)), open: newOpenFiles(cfg.FileLimit),
+		failures: make(chan dirError, len(cfg.Dirs)), open: logfile.NewLimit(cfg.FileLimit),
 	}
 	for _, path := range cfg.Dirs {
 		m.dirs = append(m.dirs, newLogDir(m, path))

@@ -394,12 +394,12 @@ func (w *world) checkCrash(l *Log, before, after model) {
 func (w *world) batchesOf(l *Log) []stored {
 	var out []stored
 	for _, s := range *l.segments.Load() {
-		h, err := s.acquire()
+		h, err := s.file.Acquire()
 		if err != nil {
 			w.failf("segment %d: %v", s.base, err)
 			return nil
 		}
-		sc := scan.New(h.f, 0, s.size.Load(), scan.BatchChunk)
+		sc := scan.New(h.File, 0, s.size.Load(), scan.BatchChunk)
 		for {
 			b, err := sc.Batch()
 			if err != nil {
@@ -409,7 +409,7 @@ func (w *world) batchesOf(l *Log) []stored {
 			sc.Skip(len(b))
 		}
 		sc.Free()
-		h.release()
+		h.Release()
 	}
 	return out
 }
@@ -492,13 +492,13 @@ func allEntries[E index.Entry[E]](w *world, x *index.File[E], name string) []E {
 // naiveIndexes makes the indexes from the batches alone; allowed are all entries
 // that a time index may have.
 func (w *world) naiveIndexes(s *segment) (offsets []index.Offset, times, allowed []index.Time) {
-	h, err := s.acquire()
+	h, err := s.file.Acquire()
 	if err != nil {
 		w.failf("%v", err)
 		return
 	}
-	defer h.release()
-	sc := scan.New(h.f, 0, s.size.Load(), scan.HeaderChunk)
+	defer h.Release()
+	sc := scan.New(h.File, 0, s.size.Load(), scan.HeaderChunk)
 	defer sc.Free()
 	last, top, topAt := int64(0), int64(-1), int64(0)
 	add := func(list []index.Time) []index.Time {

@@ -48,7 +48,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d.found, prometheus.CounterValue, float64(n), finder)
 	}
 	gauge(d.offline, float64(len(c.m.dirs)-c.m.online()))
-	gauge(d.open, float64(c.m.open.count()))
+	gauge(d.open, float64(c.m.open.Count()))
 	for _, dir := range c.m.dirs {
 		list := dir.list()
 		gauge(d.logs, float64(len(list)), dir.path)

@@ -14,6 +14,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog/epoch"
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
+	"github.com/leatstream/leat/broker/commitlog/logfile"
 	"github.com/leatstream/leat/broker/commitlog/producer"
 	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/commitlog/swap"
@@ -29,7 +30,7 @@ type openOptions struct {
 	tp            record.TopicPartition
 	config        Config
 	health        *volume.Health
-	open          *openFiles // bounds the open log files; nil: no bound
+	open          *logfile.Limit // bounds the open log files; nil: no bound
 	logger        *slog.Logger
 	hooks         hooks
 	clean         bool  // the log was closed in order
@@ -244,11 +245,11 @@ func (l *Log) dropAfter(list []*segment, i int) error {
 // openActive opens the last segment of a log that was closed in order: it
 // trusts the indexes and reads headers after the last indexed batch.
 func (l *Log) openActive(s *segment) (end int64, err error) {
-	h, err := s.acquire()
+	h, err := s.file.Acquire()
 	if err != nil {
 		return 0, err
 	}
-	defer h.release()
+	defer h.Release()
 	interval := l.Config().IndexIntervalBytes
 	if s.size.Load() == 0 {
 		s.resetIndexes()
@@ -256,7 +257,7 @@ func (l *Log) openActive(s *segment) (end int64, err error) {
 		if !errors.Is(err, format.ErrCorruptFile) && !errors.Is(err, fs.ErrNotExist) {
 			return 0, err
 		}
-		if err := s.rebuild(h.f, interval); err != nil {
+		if err := s.rebuild(h.File, interval); err != nil {
 			return 0, err
 		}
 	}
@@ -264,7 +265,7 @@ func (l *Log) openActive(s *segment) (end int64, err error) {
 		return 0, err
 	}
 	end = s.base
-	sc := scan.New(h.f, s.indexed, s.size.Load(), scan.HeaderChunk)
+	sc := scan.New(h.File, s.indexed, s.size.Load(), scan.HeaderChunk)
 	defer sc.Free()
 	for {
 		b, size, err := sc.Header()
@@ -277,7 +278,7 @@ func (l *Log) openActive(s *segment) (end int64, err error) {
 		end = b.LastOffset() + 1
 		sc.Skip(size)
 	}
-	return end, l.becomeActive(s, h.f, end)
+	return end, l.becomeActive(s, h.File, end)
 }
 
 // becomeActive readies an opened segment for appends.
@@ -304,17 +305,17 @@ func (l *Log) becomeActive(s *segment, f vfs.File, end int64) error {
 // recoverSegment reads every batch of a segment, rebuilds its indexes and the
 // leader epochs, and cuts the file at the first byte that is no valid batch.
 func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
-	h, err := s.acquire()
+	h, err := s.file.Acquire()
 	if err != nil {
 		return 0, false, err
 	}
-	defer h.release()
-	s.dirty.Store(true) // what is here may never have reached the disk
+	defer h.Release()
+	s.file.Touch() // what is here may never have reached the disk
 	s.resetIndexes()
 	interval := l.Config().IndexIntervalBytes
 	epochs := l.epochs.History()
 	end = s.base
-	sc := scan.New(h.f, 0, min(s.size.Load(), math.MaxInt32), scan.BatchChunk)
+	sc := scan.New(h.File, 0, min(s.size.Load(), math.MaxInt32), scan.BatchChunk)
 	defer sc.Free()
 	for {
 		var b record.Batch
@@ -338,12 +339,12 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 		if l.hooks.damaged != nil {
 			l.hooks.damaged(l, foundByRecovery)
 		}
-		if err := h.f.Truncate(sc.Pos); err != nil {
+		if err := h.File.Truncate(sc.Pos); err != nil {
 			return 0, false, err
 		}
 		// Without this another crash could bring back intact batches from
 		// beyond the cut, to continue what will be appended now.
-		if err := h.f.Datasync(); err != nil {
+		if err := h.File.Datasync(); err != nil {
 			return 0, false, err
 		}
 		s.size.Store(sc.Pos)
@@ -357,7 +358,7 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 	if err := l.staleTxns(s); err != nil {
 		return 0, false, err
 	}
-	return end, cut, l.becomeActive(s, h.f, end)
+	return end, cut, l.becomeActive(s, h.File, end)
 }
 
 // staleTxns forgets what a crash has left of a segment's transaction index: the
@@ -541,12 +542,12 @@ func (l *Log) replaySegment(s *segment, from, end int64, u *producer.Update) err
 	if s.size.Load() == 0 || from >= end {
 		return nil
 	}
-	h, err := s.acquire()
+	h, err := s.file.Acquire()
 	if err != nil {
 		return err
 	}
-	defer h.release()
-	at, ok, err := s.locate(h.f, max(from, s.base), s.size.Load(), l.Config().IndexIntervalBytes)
+	defer h.Release()
+	at, ok, err := s.locate(h.File, max(from, s.base), s.size.Load(), l.Config().IndexIntervalBytes)
 	if err != nil || !ok {
 		return err
 	}
@@ -555,7 +556,7 @@ func (l *Log) replaySegment(s *segment, from, end int64, u *producer.Update) err
 			return err
 		}
 	}
-	aborted, err := l.replayBatches(scan.New(h.f, at.pos, s.size.Load(), scan.HeaderChunk), end, u)
+	aborted, err := l.replayBatches(scan.New(h.File, at.pos, s.size.Load(), scan.HeaderChunk), end, u)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/logfile"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -52,7 +53,7 @@ func (f *countedFile) Close() error {
 func openCounting(t testing.TB, keep int) (*countingFS, *Manager) {
 	t.Helper()
 	fsys := &countingFS{FS: vfs.NewMem()}
-	m, err := OpenManager(t.Context(), ManagerConfig{Dirs: []string{"/data"}, FS: fsys, FileLimit: keep * openFilesShare}, nil, nil)
+	m, err := OpenManager(t.Context(), ManagerConfig{Dirs: []string{"/data"}, FS: fsys, FileLimit: keep * logfile.Share}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +119,7 @@ func TestOpenFilesAreBounded(t *testing.T) {
 	}
 	readSegments(t, l)
 	mustAppend(t, l, plain(t, strings.Repeat("v", 200), "x"), OriginClient) // opens a file
-	if n, counted := fsys.open.Load(), int64(m.open.count()); n > 10 || n != counted {
+	if n, counted := fsys.open.Load(), int64(m.open.Count()); n > 10 || n != counted {
 		t.Fatalf("%d files are open and %d counted, want at most 10", n, counted)
 	}
 	readSegments(t, l)
@@ -206,7 +207,7 @@ func TestOpenFilesConcurrently(t *testing.T) {
 		}
 		readSegments(t, l)
 	}
-	if n := m.open.count(); n > 3 {
+	if n := m.open.Count(); n > 3 {
 		t.Fatalf("%d files are open, want at most 3", n)
 	}
 }

@@ -6,9 +6,13 @@ import (
 	"io/fs"
 
 	"github.com/leatstream/leat/broker/commitlog/damage"
+	"github.com/leatstream/leat/broker/commitlog/logfile"
 	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/vfs"
 )
+
+// Slice is a run of bytes of one segment file, found by Log.Read.
+type Slice = logfile.Slice
 
 // Read finds the batches from the one that contains offset on, at most maxBytes
 // of them, none at or above the exclusive bound limit (high watermark, last
@@ -18,7 +22,7 @@ import (
 // limit, gives an empty slice; outside [StartOffset, EndOffset]
 // ErrOffsetOutOfRange. It never waits. The caller must Release a non-empty slice.
 func (l *Log) Read(offset int64, maxBytes int, minOne bool, limit int64) (Slice, error) {
-	empty := Slice{upper: offset}
+	empty := logfile.Empty(offset)
 	if err := l.usable(); err != nil {
 		return empty, err
 	}
@@ -89,21 +93,21 @@ func (s *segment) read(q query) (out Slice, found bool, err error) {
 	if size == 0 {
 		return out, false, nil
 	}
-	h, err := s.acquire()
+	h, err := s.file.Acquire()
 	if err != nil {
 		return out, false, err
 	}
 	defer func() {
-		if out.h == nil {
-			h.release()
+		if out.Size() == 0 {
+			h.Release()
 		}
 	}()
-	empty := Slice{upper: q.offset}
-	at, ok, err := s.locate(h.f, q.offset, size, q.interval)
+	empty := logfile.Empty(q.offset)
+	at, ok, err := s.locate(h.File, q.offset, size, q.interval)
 	if err != nil || !ok {
 		return empty, false, err
 	}
-	end, err := s.bound(h.f, q, size)
+	end, err := s.bound(h.File, q, size)
 	if err != nil || end <= at.pos {
 		return empty, true, err
 	}
@@ -116,7 +120,7 @@ func (s *segment) read(q query) (out Slice, found bool, err error) {
 	n := end - at.pos
 	if n > int64(q.maxBytes) {
 		if at.size == 0 {
-			if at.size, err = batchSizeAt(h.f, at.pos, size); err != nil {
+			if at.size, err = batchSizeAt(h.File, at.pos, size); err != nil {
 				return empty, false, err
 			}
 		}
@@ -129,7 +133,7 @@ func (s *segment) read(q query) (out Slice, found bool, err error) {
 			return empty, true, nil
 		}
 	}
-	return Slice{h: h, seg: s, pos: at.pos, size: int(n), first: at.base, upper: s.upper(q, at.pos+n, end)}, true, nil
+	return logfile.NewSlice(h, s, at.pos, int(n), at.base, s.upper(q, at.pos+n, end)), true, nil
 }
 
 // bound is the position at which bytes at or above the limit begin.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
+	"github.com/leatstream/leat/broker/commitlog/logfile"
 	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/record"
 )
@@ -37,7 +38,7 @@ type Rewrite struct {
 // rewritten is a new segment being written.
 type rewritten struct {
 	*segment
-	h    *handle
+	h    *logfile.Handle
 	buf  []byte // not yet in the file
 	txns []AbortedTxn
 }
@@ -72,8 +73,7 @@ func (w *Rewrite) start(base int64) error {
 	if err != nil {
 		return w.failed("create segment", err)
 	}
-	h := newHandle(f)
-	s.file.Store(h)
+	h := s.file.Adopt(f)
 	s.resetIndexes()
 	s.loaded.Store(true)
 	w.outs = append(w.outs, &rewritten{segment: s, h: h})
@@ -124,7 +124,7 @@ func (w *Rewrite) flush(out *rewritten) error {
 	if len(out.buf) == 0 {
 		return nil
 	}
-	if _, err := out.h.f.WriteAt(out.buf, out.size.Load()-int64(len(out.buf))); err != nil {
+	if _, err := out.h.File.WriteAt(out.buf, out.size.Load()-int64(len(out.buf))); err != nil {
 		return w.failed("write segment", err)
 	}
 	out.buf = out.buf[:0]
@@ -184,7 +184,7 @@ func (w *Rewrite) Commit() error {
 	for _, out := range w.outs {
 		out.offsets.Seal()
 		out.times.Seal()
-		l.dir.open.add(out.segment) // from here on its file may be closed and opened by name
+		out.file.Admit() // from here on its file may be closed and opened by name
 	}
 	w.outs = nil
 	return nil
@@ -199,7 +199,7 @@ func (w *Rewrite) finish(out *rewritten) error {
 	out.closeTimes()
 	out.allocated = out.size.Load()
 	fsys := out.dir.fs
-	err := out.h.f.Sync()
+	err := out.h.File.Sync()
 	if err != nil {
 		return w.log.health.Fail("sync segment", err)
 	}

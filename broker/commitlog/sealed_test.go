@@ -44,8 +44,8 @@ func TestSyncSealed(t *testing.T) {
 		if got := l.recoveryPoint(); err != nil || got != step.flushed {
 			t.Fatalf("after %+v: recovery point %d, %v", step, got, err)
 		}
-		if active := l.active(); active.dirty.Load() == step.full && l.FlushedOffset() < l.EndOffset() {
-			t.Fatalf("after %+v: the active segment was synced: %v", step, !active.dirty.Load())
+		if active := l.active(); active.file.Dirty() == step.full && l.FlushedOffset() < l.EndOffset() {
+			t.Fatalf("after %+v: the active segment was synced: %v", step, !active.file.Dirty())
 		}
 	}
 	if err := m.Close(1); err != nil {

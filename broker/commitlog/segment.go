@@ -14,6 +14,7 @@ import (
 	"github.com/leatstream/leat/broker/commitlog/damage"
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
+	"github.com/leatstream/leat/broker/commitlog/logfile"
 	"github.com/leatstream/leat/broker/commitlog/scan"
 	"github.com/leatstream/leat/broker/commitlog/volume"
 	"github.com/leatstream/leat/broker/record"
@@ -33,8 +34,8 @@ const (
 type folder struct {
 	fs   vfs.FS
 	path atomic.Pointer[string]
-	log  *Log       // nil in tests of segments
-	open *openFiles // bounds the open log files; nil: no bound
+	log  *Log           // nil in tests of segments
+	open *logfile.Limit // bounds the open log files; nil: no bound
 }
 
 func newFolder(fsys vfs.FS, path string) *folder {
@@ -48,14 +49,14 @@ func (f *folder) name(file string) string { return filepath.Join(*f.path.Load(),
 // segment is a run of batches in one log file, with its indexes.
 //
 // One writer (the log's mutex) and any number of readers. Fields without
-// atomics belong to the writer, but the indexes and the file of a segment that
-// was opened lazily are loaded by whoever comes first, under openMu.
+// atomics belong to the writer, but the indexes of a segment that was opened lazily
+// are loaded by whoever comes first, under loadMu.
 type segment struct {
 	base int64
 	dir  *folder
 
 	size  atomic.Int64 // bytes of whole batches; published after they are written
-	file  atomic.Pointer[handle]
+	file  logfile.File
 	tail  atomic.Pointer[index.Tail] // nil once sealed
 	maxTS atomic.Int64               // largest timestamp, -1 if there is none
 	maxAt atomic.Int64               // last offset of the first batch that has it
@@ -63,13 +64,7 @@ type segment struct {
 	damage   atomic.Pointer[damage.List] // what cannot be read, nil: nothing known
 	replaced atomic.Bool                 // by Rewrite; set before the files change hands
 
-	recent  atomic.Bool // the file was used since openFiles looked
-	dirty   atomic.Bool // set before bytes are written, cleared when a sync of them begins
-	syncing atomic.Bool // such a sync is under way, or has failed
-	slot    int         // place in openFiles plus one, under its mutex; 0: none
-
-	openMu  sync.Mutex
-	closed  bool
+	loadMu  sync.Mutex  // before that of file
 	loaded  atomic.Bool // indexes and maxTS are in memory
 	offsets index.File[index.Offset]
 	times   index.File[index.Time]
@@ -87,10 +82,16 @@ func newSegment(dir *folder, base int64) *segment {
 	s := &segment{base: base, dir: dir, firstTS: -1}
 	s.maxTS.Store(-1)
 	s.maxAt.Store(base)
+	s.file.Init(s, dir.open)
 	return s
 }
 
 func (s *segment) path(suffix string) string { return s.dir.name(format.FileName(s.base, suffix)) }
+
+// OpenLog opens the log file of the segment.
+func (s *segment) OpenLog(flags int) (vfs.File, error) {
+	return s.dir.fs.OpenFile(s.path(format.LogSuffix), flags, 0o644)
+}
 
 // OpenIndex opens an index file of the segment for reading.
 func (s *segment) OpenIndex(suffix string) (vfs.File, error) {
@@ -100,12 +101,9 @@ func (s *segment) OpenIndex(suffix string) (vfs.File, error) {
 // create makes the log file of a new, empty active segment; its index files
 // come with the first flush of indexes that finds records.
 func (s *segment) create(now int64) error {
-	f, err := s.openLogFile(os.O_RDWR | os.O_CREATE | os.O_TRUNC)
-	if err != nil {
+	if err := s.file.Create(); err != nil {
 		return err
 	}
-	s.file.Store(newHandle(f))
-	s.dir.open.add(s)
 	s.resetIndexes() // stale: what an earlier segment has left there is cut
 	s.txns.Set(nil)
 	s.loaded.Store(true)
@@ -114,54 +112,11 @@ func (s *segment) create(now int64) error {
 	return nil
 }
 
-// acquire gives the open file with one more user.
-func (s *segment) acquire() (*handle, error) {
-	if !s.recent.Load() {
-		s.recent.Store(true)
-	}
-	if h := s.file.Load(); h != nil && h.acquire() {
-		return h, nil
-	}
-	h, err := s.reopen()
-	if err == nil {
-		s.dir.open.add(s)
-	}
-	return h, err
-}
-
-// reopen opens the file, unless somebody was faster.
-func (s *segment) reopen() (*handle, error) {
-	s.openMu.Lock()
-	defer s.openMu.Unlock()
-	if s.closed {
-		return nil, ErrClosed
-	}
-	if h := s.file.Load(); h != nil && h.acquire() {
-		return h, nil
-	}
-	f, err := s.openLogFile(os.O_RDWR)
-	if err != nil {
-		return nil, err
-	}
-	h := newHandle(f)
-	h.acquire()
-	s.file.Store(h)
-	return h, nil
-}
-
 // close gives up the segment's own use of the file; slices in flight keep theirs.
 func (s *segment) close() error {
-	defer s.dir.open.remove(s)
-	s.openMu.Lock()
-	defer s.openMu.Unlock()
-	if s.closed {
-		return nil
-	}
-	s.closed = true
-	if h := s.file.Swap(nil); h != nil {
-		return h.release()
-	}
-	return nil
+	s.loadMu.Lock() // nobody is loading indexes
+	defer s.loadMu.Unlock()
+	return s.file.Close()
 }
 
 // rel makes an offset relative; the caller keeps it within 31 bits.
@@ -176,20 +131,14 @@ func (s *segment) load(interval int32) error {
 	if s.loaded.Load() {
 		return nil
 	}
-	s.openMu.Lock()
-	closed := s.closed
-	s.openMu.Unlock()
-	if closed {
-		return ErrClosed
-	}
-	h, err := s.acquire()
+	h, err := s.file.Acquire()
 	if err != nil {
 		return err
 	}
-	defer h.release()
-	s.openMu.Lock()
-	defer s.openMu.Unlock()
-	if s.closed {
+	defer h.Release()
+	s.loadMu.Lock()
+	defer s.loadMu.Unlock()
+	if s.file.Closed() {
 		return ErrClosed // and the names may belong to another segment now
 	}
 	if s.loaded.Load() {
@@ -202,7 +151,7 @@ func (s *segment) load(interval int32) error {
 		if !errors.Is(err, format.ErrCorruptFile) && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := s.rebuild(h.f, interval); err != nil {
+		if err := s.rebuild(h.File, interval); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package commitlog
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -104,8 +103,7 @@ func (l *Log) collectSync(upTo int64) syncWork {
 			break
 		}
 		w.segments = append(w.segments, s)
-		s.syncing.Store(true)
-		s.dirty.Store(false)
+		s.file.BeginSync()
 		if s.unsynced {
 			s.unsynced = false
 			w.sealed = append(w.sealed, s)
@@ -124,7 +122,7 @@ func (l *Log) collectSync(upTo int64) syncWork {
 
 func (l *Log) doSync(w syncWork) error {
 	for _, s := range w.segments {
-		if err := s.syncLog(); err != nil {
+		if err := s.file.Sync(); err != nil {
 			return err
 		}
 	}
@@ -147,27 +145,6 @@ func (l *Log) doSync(w syncWork) error {
 		return l.dir.fs.SyncDir(*l.dir.path.Load())
 	}
 	return nil
-}
-
-// syncLog makes the log file durable. A segment that was removed meanwhile
-// needs it no longer.
-func (s *segment) syncLog() error {
-	h, err := s.acquire()
-	if errors.Is(err, ErrClosed) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	err = h.f.Datasync()
-	if err != nil {
-		err = fmt.Errorf("%s: %w", h.f.Name(), err)
-	} else {
-		s.syncing.Store(false)
-	}
-	_ = h.release() // all is synced, or the error is told
-	s.dir.open.synced()
-	return err
 }
 
 // syncFile makes a side file durable; one that was removed meanwhile is fine.

@@ -80,16 +80,16 @@ func (l *Log) MaxTimestamp() (t TimestampOffset, found bool, err error) {
 
 // findTimestamp looks for the first record in [start, limit) at or after ts.
 func (s *segment) findTimestamp(ts, start, limit int64) (t TimestampOffset, found bool, err error) {
-	h, err := s.acquire()
+	h, err := s.file.Acquire()
 	if err != nil {
 		return t, false, err
 	}
-	defer h.release()
+	defer h.Release()
 	from, err := s.positionBefore(ts)
 	if err != nil {
 		return t, false, err
 	}
-	sc := scan.New(h.f, from, s.size.Load(), scan.HeaderChunk)
+	sc := scan.New(h.File, from, s.size.Load(), scan.HeaderChunk)
 	defer sc.Free()
 	marks := s.damaged()
 	for {

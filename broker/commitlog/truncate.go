@@ -8,6 +8,7 @@ import (
 
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/index"
+	"github.com/leatstream/leat/broker/commitlog/logfile"
 	"github.com/leatstream/leat/broker/commitlog/producer"
 )
 
@@ -107,14 +108,14 @@ func (l *Log) cutPoint(s *segment, offset int64) (end, size int64, err error) {
 	if err := s.load(interval); err != nil {
 		return 0, 0, err
 	}
-	h, err := s.acquire()
+	h, err := s.file.Acquire()
 	if err != nil {
 		return 0, 0, err
 	}
-	defer h.release()
+	defer h.Release()
 	s.tail.Store(nil) // look-ups must not trust boundaries that are going away
 	size = s.size.Load()
-	at, ok, err := s.locate(h.f, offset, size, interval)
+	at, ok, err := s.locate(h.File, offset, size, interval)
 	if err != nil || !ok {
 		return offset, size, err
 	}
@@ -123,17 +124,17 @@ func (l *Log) cutPoint(s *segment, offset int64) (end, size int64, err error) {
 
 // cutSegment shortens a segment durably and makes it active.
 func (l *Log) cutSegment(s *segment, size, end int64) error {
-	h, err := s.acquire()
+	h, err := s.file.Acquire()
 	if err != nil {
 		return err
 	}
-	defer h.release()
+	defer h.Release()
 	s.size.Store(size)
 	s.setDamage(s.damaged().Cut(size))
-	if err := h.f.Truncate(size); err != nil {
+	if err := h.File.Truncate(size); err != nil {
 		return err
 	}
-	if err := h.f.Datasync(); err != nil {
+	if err := h.File.Datasync(); err != nil {
 		return err
 	}
 	s.allocated = size
@@ -149,8 +150,8 @@ func (l *Log) cutSegment(s *segment, size, end int64) error {
 }
 
 // cutIndexes brings a shortened segment's indexes in line with its log file.
-func (l *Log) cutIndexes(s *segment, h *handle, size, end int64) error {
-	if err := s.rebuild(h.f, l.cfg.Load().IndexIntervalBytes); err != nil {
+func (l *Log) cutIndexes(s *segment, h *logfile.Handle, size, end int64) error {
+	if err := s.rebuild(h.File, l.cfg.Load().IndexIntervalBytes); err != nil {
 		return err
 	}
 	if size == 0 {

@@ -48,15 +48,16 @@ func brokerRules() []Rule {
 		{"broker/commitlog/index", []string{"broker/commitlog/format", "broker/vfs"}, nil},
 		{"broker/commitlog/inspect", []string{
 			"broker/commitlog/damage", "broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index",
-			"broker/commitlog/producer", "broker/commitlog/scan", "broker/record", "broker/vfs",
+			"broker/commitlog/logfile", "broker/commitlog/producer", "broker/commitlog/scan", "broker/record", "broker/vfs",
 		}, nil},
 		{"broker/commitlog/producer", []string{"broker/commitlog/format", "broker/commitlog/index", "broker/record"}, nil},
 		{"broker/commitlog/scan", []string{"broker/record"}, nil},
 		{"broker/commitlog/swap", []string{"broker/commitlog/format", "broker/commitlog/scan", "broker/record", "broker/vfs"}, nil},
 		{"broker/commitlog/volume", []string{"broker/vfs"}, nil},
+		{"broker/commitlog/logfile", []string{"broker/commitlog/volume", "broker/vfs"}, nil},
 		{"broker/commitlog", []string{
 			"broker/commitlog/damage", "broker/commitlog/epoch", "broker/commitlog/format", "broker/commitlog/index", "broker/commitlog/inspect",
-			"broker/commitlog/producer", "broker/commitlog/scan", "broker/commitlog/swap", "broker/commitlog/volume", "broker/record", "broker/vfs",
+			"broker/commitlog/logfile", "broker/commitlog/producer", "broker/commitlog/scan", "broker/commitlog/swap", "broker/commitlog/volume", "broker/record", "broker/vfs",
 		}, []string{prom}},
 		{"broker/coordination", []string{"broker/record"}, nil},
 		{"broker/coordination/embedded", []string{"broker/coordination", "broker/vfs"}, []string{prom}},

@@ -1,4 +1,4 @@
-package commitlog
+package logfile
 
 import (
 	"errors"
@@ -7,19 +7,34 @@ import (
 	"net"
 	"sync"
 
+	"github.com/leatstream/leat/broker/commitlog/volume"
 	"github.com/leatstream/leat/broker/vfs"
 )
 
-// Slice is a run of bytes of one segment file, found by Log.Read. It keeps the
-// file open until Release. It is not safe for concurrent use.
-type Slice struct {
-	h     *handle // nil: empty
-	seg   *segment
-	pos   int64
-	size  int
-	first int64
-	upper int64
+// Source has bytes of its file checked that somebody could make no sense of.
+type Source interface {
+	Suspect(pos, size int64)
 }
+
+// Slice is a run of bytes of one log file, whole batches but for the last one. It
+// keeps the file open until Release. It is not safe for concurrent use.
+type Slice struct {
+	h      *Handle // nil: empty
+	source Source
+	pos    int64
+	size   int
+	first  int64
+	upper  int64
+}
+
+// NewSlice gives size bytes at pos of a file, which it releases. First is the base
+// offset of the first batch, upper an exclusive bound of all offsets.
+func NewSlice(h *Handle, source Source, pos int64, size int, first, upper int64) Slice {
+	return Slice{h: h, source: source, pos: pos, size: size, first: first, upper: upper}
+}
+
+// Empty gives a slice without bytes.
+func Empty(upper int64) Slice { return Slice{upper: upper} }
 
 // Size is the number of bytes.
 func (s *Slice) Size() int { return s.size }
@@ -46,7 +61,7 @@ func (s *Slice) WriteTo(w io.Writer) (int64, error) {
 	if s.h == nil {
 		return 0, ErrClosed
 	}
-	if fd, ok := s.h.f.FD(); ok {
+	if fd, ok := s.h.File.FD(); ok {
 		sender, err := senderFor(w)
 		if err != nil {
 			return 0, err
@@ -102,14 +117,14 @@ func (s *Slice) copyTo(w io.Writer) (int64, error) {
 
 // readAt fills p from the slice's at-th byte on.
 func (s *Slice) readAt(p []byte, at int) error {
-	n, err := s.h.f.ReadAt(p, s.pos+int64(at))
+	n, err := s.h.File.ReadAt(p, s.pos+int64(at))
 	if n == len(p) {
 		return nil
 	}
 	if err == nil || errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF // truncated since Read
 	}
-	return fmt.Errorf("%w: %w", ErrStorage, err)
+	return fmt.Errorf("%w: %w", volume.ErrStorage, err)
 }
 
 // ReadInto copies the bytes into dst, which must have room for Size bytes.
@@ -143,7 +158,14 @@ func (s *Slice) Bytes(dst []byte) ([]byte, error) {
 // Release gives the file back. It may be called more than once.
 func (s *Slice) Release() {
 	if s.h != nil {
-		_ = s.h.release() // the file was only read
+		_ = s.h.Release() // the file was only read
 		s.h = nil
+	}
+}
+
+// Suspect has the bytes of a slice checked that did not convert.
+func (s *Slice) Suspect() {
+	if s.size > 0 && s.source != nil {
+		s.source.Suspect(s.pos, int64(s.size))
 	}
 }

@@ -1,57 +1,55 @@
-package commitlog
+package logfile
 
 import (
 	"sync"
 
-	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/commitlog/volume"
-	"github.com/leatstream/leat/broker/vfs"
 )
 
-// openFiles bounds how many log files stay open between uses. Files whose bytes
+// Limit bounds how many log files stay open between uses. Files whose bytes
 // are synced are closed when there are too many, those that were not used for
 // longest first, about; the next use opens them again. A file with unsynced
 // bytes stays open whatever their number: the error of a write-back that fails
 // is told to those who had the file open. All methods may be called
-// concurrently; a nil openFiles has no bound.
+// concurrently; a nil Limit has no bound.
 //
 // The order is that of a clock: a hand goes round the files, passes those that
 // were used since it came by, and takes the first that was not. So a use costs
 // no lock.
-type openFiles struct {
+type Limit struct {
 	limit int
 
 	mu   sync.Mutex
-	ring []*segment
+	ring []*File
 	hand int
 }
 
 const (
-	// maxOpenFiles is how many log files stay open at most. To open one again
+	// maxOpen is how many log files stay open at most. To open one again
 	// takes microseconds.
-	maxOpenFiles = 2048
-	// openFilesShare is the part of the process's files that logs may keep
+	maxOpen = 2048
+	// Share is the part of the process's files that logs may keep
 	// open; connections and stores need the others.
-	openFilesShare = 2
+	Share = 2
 )
 
-// newOpenFiles gives the bound for a process that may open limit files, 0: unknown.
-func newOpenFiles(limit int) *openFiles {
+// NewLimit gives the bound for a process that may open limit files, 0: unknown.
+func NewLimit(limit int) *Limit {
 	if limit <= 0 {
-		limit = maxOpenFiles
+		limit = maxOpen
 	}
-	return &openFiles{limit: max(1, min(maxOpenFiles, limit/openFilesShare))}
+	return &Limit{limit: max(1, min(maxOpen, limit/Share))}
 }
 
 // add notes that s has an open file, and closes others if there are too many.
-// The caller holds no openMu.
-func (o *openFiles) add(s *segment) {
+// The caller holds no mutex of a File.
+func (o *Limit) add(s *File) {
 	if o == nil {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if s.slot == 0 && s.file.Load() != nil { // not closed again meanwhile
+	if s.slot == 0 && s.handle.Load() != nil { // not closed again meanwhile
 		o.ring = append(o.ring, s)
 		s.slot = len(o.ring)
 	}
@@ -59,7 +57,7 @@ func (o *openFiles) add(s *segment) {
 }
 
 // synced closes files if there are too many: there is one more that can be closed.
-func (o *openFiles) synced() {
+func (o *Limit) synced() {
 	if o == nil {
 		return
 	}
@@ -69,13 +67,13 @@ func (o *openFiles) synced() {
 }
 
 // shrink is called under mu.
-func (o *openFiles) shrink() {
+func (o *Limit) shrink() {
 	for len(o.ring) > o.limit && o.evict() {
 	}
 }
 
 // remove notes that s has no open file.
-func (o *openFiles) remove(s *segment) {
+func (o *Limit) remove(s *File) {
 	if o == nil {
 		return
 	}
@@ -87,7 +85,7 @@ func (o *openFiles) remove(s *segment) {
 }
 
 // drop takes s out of the ring; called under mu.
-func (o *openFiles) drop(s *segment) {
+func (o *Limit) drop(s *File) {
 	last := o.ring[len(o.ring)-1]
 	o.ring[s.slot-1], last.slot = last, s.slot
 	o.ring[len(o.ring)-1] = nil
@@ -97,13 +95,13 @@ func (o *openFiles) drop(s *segment) {
 
 // evict closes one file. It returns false when all are in use or unsynced, or
 // seem so: it does not look at more than evictScan of them. Called under mu.
-func (o *openFiles) evict() bool {
+func (o *Limit) evict() bool {
 	for range min(2*len(o.ring), evictScan) {
 		if o.hand >= len(o.ring) {
 			o.hand = 0
 		}
 		s := o.ring[o.hand]
-		if !s.recent.Swap(false) && s.giveUpFile() {
+		if !s.recent.Swap(false) && s.giveUp() {
 			o.drop(s)
 			return true
 		}
@@ -116,8 +114,8 @@ func (o *openFiles) evict() bool {
 const evictScan = 256
 
 // makeRoom closes a file after the system has refused to open another one. The
-// caller may hold the openMu of the segment that wants it.
-func (o *openFiles) makeRoom(refused error) bool {
+// caller may hold the mutex of the File that wants it.
+func (o *Limit) makeRoom(refused error) bool {
 	if o == nil || !volume.OutOfFiles(refused) {
 		return false
 	}
@@ -126,41 +124,9 @@ func (o *openFiles) makeRoom(refused error) bool {
 	return o.evict()
 }
 
-// count is how many log files are open.
-func (o *openFiles) count() int {
+// Count is how many log files are open.
+func (o *Limit) Count() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.ring)
-}
-
-// giveUpFile closes the file if nobody uses it and all its bytes are synced.
-func (s *segment) giveUpFile() bool {
-	if !s.openMu.TryLock() {
-		return false // it is being opened, closed or loaded
-	}
-	defer s.openMu.Unlock()
-	h := s.file.Load()
-	if h == nil {
-		return true
-	}
-	if s.dirty.Load() || s.syncing.Load() || h.refs.Load() > 1 {
-		return false
-	}
-	s.file.Store(nil)
-	if s.dirty.Load() { // a writer has come meanwhile, and may have seen the file
-		s.file.Store(h)
-		return false
-	}
-	_ = h.release() // all is synced: there is nothing that a close could lose
-	return true
-}
-
-// openLogFile opens the segment's log file, if need be in place of another one.
-func (s *segment) openLogFile(flags int) (vfs.File, error) {
-	for {
-		f, err := s.dir.fs.OpenFile(s.path(format.LogSuffix), flags, 0o644)
-		if err == nil || !s.dir.open.makeRoom(err) {
-			return f, err
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package commitlog
+package logfile
 
 import (
 	"sync/atomic"
@@ -6,21 +6,21 @@ import (
 	"github.com/leatstream/leat/broker/vfs"
 )
 
-// handle is an open log file with a count of its users. It starts with one user,
-// the segment; the file is closed when the last user is gone.
-type handle struct {
-	f    vfs.File
+// Handle is an open log file with a count of its users. It starts with one user,
+// its File; it is closed when the last user is gone.
+type Handle struct {
+	File vfs.File
 	refs atomic.Int64
 }
 
-func newHandle(f vfs.File) *handle {
-	h := &handle{f: f}
+func newHandle(f vfs.File) *Handle {
+	h := &Handle{File: f}
 	h.refs.Store(1)
 	return h
 }
 
 // acquire adds a user; false says that the file is closed.
-func (h *handle) acquire() bool {
+func (h *Handle) acquire() bool {
 	for {
 		n := h.refs.Load()
 		if n == 0 {
@@ -32,11 +32,11 @@ func (h *handle) acquire() bool {
 	}
 }
 
-// release takes a user away.
-func (h *handle) release() error {
+// Release takes a user away. An error is that of closing the file.
+func (h *Handle) Release() error {
 	switch n := h.refs.Add(-1); {
 	case n == 0:
-		return h.f.Close()
+		return h.File.Close()
 	case n < 0:
 		panic("commitlog: file handle released more often than acquired")
 	}
