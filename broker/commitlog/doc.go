@@ -2,7 +2,16 @@
 // files, byte for byte as Kafka 3.9 does, and all partitions of a broker in its
 // log directories. FORMAT.md draws the files.
 //
-// Layer: L1, imports broker/record and broker/vfs.
+// Layer: L1, imports broker/record, broker/vfs and the packages below this one that
+// know no Log, each of them one thing:
+//   - format: names of files, checkpoints and the other files in text; index: offset,
+//     time and transaction indexes; epoch: leader epochs; producer: producer state
+//     and its snapshots
+//   - scan: the batches of a file; damage: what of them is bad; inspect: files looked
+//     at for leat log and for checks; swap: replacements that a crash interrupted
+//   - logfile: files that are open; volume: directories that have failed or are full
+//
+// Above it, clean compacts and scrub reads everything again.
 //
 // A Log is an ordered list of segments; only the last one, the active segment,
 // takes appends. A Manager owns the log directories: locks, checkpoints, opening

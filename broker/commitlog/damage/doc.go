@@ -1,7 +1,7 @@
 // Package damage finds what of a segment's log file is damaged and keeps lists of
 // it.
 //
-// Layer: L0, imports broker/record.
+// Layer: L1, below broker/commitlog; imports broker/record.
 //
 // Invariants:
 //   - A Range begins where a batch should and ends where an intact one begins, or

@@ -1,7 +1,7 @@
 // Package epoch keeps the history of a log's leader epochs: where each one began,
 // in memory and in the file leader-epoch-checkpoint.
 //
-// Layer: L0, imports broker/commitlog/format and broker/vfs.
+// Layer: L1, below broker/commitlog; imports broker/commitlog/format and broker/vfs.
 //
 // Invariants:
 //   - A History strictly increases in epoch and in start offset, and is never

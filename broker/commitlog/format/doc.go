@@ -3,7 +3,7 @@
 // list of damage, partition.metadata, meta.properties and the mark of an orderly
 // stop. FORMAT.md of package commitlog draws them all.
 //
-// Layer: L0, imports broker/record and broker/vfs.
+// Layer: L1, below broker/commitlog; imports broker/record and broker/vfs.
 //
 // Invariants:
 //   - What an encoder gives, the decoder reads as the same value.

@@ -2,7 +2,7 @@
 // timestamps to offsets, the transactions that were aborted in it, and where the
 // latest batches lie.
 //
-// Layer: L0, imports broker/commitlog/format and broker/vfs.
+// Layer: L1, below broker/commitlog; imports broker/commitlog/format and broker/vfs.
 //
 // Invariants:
 //   - The keys of an offset or time index strictly increase; the transactions are

@@ -2,8 +2,9 @@
 // directory that nobody needs to have open (leat log verify), or the side files of
 // one segment against its batches as they are read.
 //
-// Layer: L0, imports broker/record, broker/vfs and the packages that know the files:
-// broker/commitlog/damage, epoch, format, index, producer and scan.
+// Layer: L1, below broker/commitlog; imports broker/record, broker/vfs and the
+// packages that know the files: broker/commitlog/damage, epoch, format, index,
+// producer and scan.
 //
 // Invariants:
 //   - Nothing is changed. Files of a running broker may be read too; its last bytes

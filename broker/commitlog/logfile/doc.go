@@ -2,7 +2,7 @@
 // counted, a bounded number stay open between uses, and runs of their bytes are
 // handed out to be sent.
 //
-// Layer: L0, imports broker/commitlog/volume and broker/vfs.
+// Layer: L1, below broker/commitlog; imports broker/commitlog/volume and broker/vfs.
 //
 // Invariants:
 //   - A Handle is closed when its last user is gone, so that a Slice stays readable

@@ -2,8 +2,8 @@
 // and epochs, the latest batches, by which a repeated one is recognised, and
 // transactions that are open or were aborted.
 //
-// Layer: L0, imports broker/commitlog/format, broker/commitlog/index and
-// broker/record.
+// Layer: L1, below broker/commitlog; imports broker/commitlog/format,
+// broker/commitlog/index and broker/record.
 //
 // It is a pure core: no goroutine, lock, clock or file. An append stages its
 // batches in an Update, which leaves the State as it is, and commits the Update

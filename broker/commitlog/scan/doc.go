@@ -1,7 +1,7 @@
 // Package scan walks the batches of a log file from one end of a range to the
 // other, with as much read ahead as the caller wants.
 //
-// Layer: L0, imports broker/record.
+// Layer: L1, below broker/commitlog; imports broker/record.
 //
 // Invariants:
 //   - A batch is given only if it lies in the range as a whole; its checksum was

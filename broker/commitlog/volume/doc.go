@@ -2,7 +2,7 @@
 // and whether its volume is full. Space that is held back in a file lets opening,
 // deletions, checkpoints and retention go on when it is.
 //
-// Layer: L0, imports broker/vfs.
+// Layer: L1, below broker/commitlog; imports broker/vfs.
 //
 // Invariants:
 //   - The first failure takes a directory off line for good and is told once.
