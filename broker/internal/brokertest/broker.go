@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds every wait of a test; it is reached only by a failing one.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // Broker is a running broker.
 type Broker struct {
