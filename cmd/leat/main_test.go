@@ -367,9 +367,24 @@ func TestPerf(t *testing.T) {
 			t.Errorf("%s: %s", line, out)
 		}
 	}
+	for line, mode := range map[string]string{
+		"perf latency load -n 200 --rate 2000 --acks 1": "latency",
+		"perf latency load -n 200 --rate 2000 --raw":    "latency raw",
+		"perf latency load --for 20ms --size 16 --raw":  "latency raw",
+	} {
+		var report perf.LatencyReport
+		out := mustLeat(t, addr, "", append(strings.Fields(line), "--format", "json")...)
+		if err := json.Unmarshal([]byte(out), &report); err != nil {
+			t.Fatalf("%s: %v in %s", line, err, out)
+		}
+		if report.Mode != mode || report.Received == 0 || report.Received != report.Sent || report.EndToEndMax < report.EndToEndP90 {
+			t.Errorf("%s: %s", line, out)
+		}
+	}
 	for line, code := range map[string]int{
-		"perf latency missing": exitNotFound, "perf latency load --acks 0": exitUsage, "perf latency load --size 3 -n 1": exitUsage,
-		"perf produce missing": exitNotFound, "perf consume missing": exitNotFound,
+		"perf latency missing": exitNotFound, "perf latency load --acks 0": exitUsage, "perf latency load --raw --acks 0": exitUsage, "perf latency missing --raw": exitNotFound,
+		"perf latency load --size 3 -n 1": exitUsage,
+		"perf produce missing":            exitNotFound, "perf consume missing": exitNotFound,
 		"perf produce load --size 3": exitUsage, "perf produce load --raw -z gzip": exitUsage, "perf consume load --from-end": exitUsage,
 	} {
 		if r := leat(t, addr, "", strings.Fields(line)...); r.code != code {

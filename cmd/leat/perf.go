@@ -83,14 +83,18 @@ func (a *App) perfProduce(ctx context.Context, f perfProduceFlags) error {
 			report, err := perf.Produce(ctx, cl, f.load, a.progress())
 			return a.printReport(report, err)
 		}
-		acks := int16(-1)
-		if f.acks != "all" && f.acks != "-1" {
-			acks = 1
-		}
-		load := perf.RawProduce{Load: f.load, Acks: acks, Batch: f.batch, Connections: f.connections, InFlight: f.inFlight}
+		load := perf.RawProduce{Load: f.load, Acks: rawAcks(f.acks), Batch: f.batch, Connections: f.connections, InFlight: f.inFlight}
 		report, err := load.Raw(ctx, cl, a.progress())
 		return a.printReport(report, err)
 	})
+}
+
+// rawAcks is the number of a valid --acks that is not 0.
+func rawAcks(name string) int16 {
+	if name == "all" || name == "-1" {
+		return -1
+	}
+	return 1
 }
 
 func (f perfProduceFlags) options() ([]kgo.Opt, error) {
@@ -187,6 +191,7 @@ func (a *App) perfConsume(ctx context.Context, f perfConsumeFlags) error {
 type perfLatencyFlags struct {
 	load perf.Load
 	acks string
+	raw  bool
 }
 
 func newPerfLatencyCmd(a *App) *cobra.Command {
@@ -196,8 +201,12 @@ func newPerfLatencyCmd(a *App) *cobra.Command {
 		Long: "Write records at a steady rate, read them again, and tell how long each took to be\n" +
 			"acknowledged and to be read. Times count from the moment a record was due, so a stall\n" +
 			"is charged to everything that it delays; how late records left this process is told as\n" +
-			"well (--format wide).",
-		Example: "  leat perf latency t\n  leat perf latency t --rate 5000 --for 60s --acks 1",
+			"well (--format wide).\n\n" +
+			"It uses a client as applications do, or with --raw frames that are encoded once and\n" +
+			"fetches of which only the time is read, which measures the broker alone. The topic must\n" +
+			"then keep batches as they are written (compression.type=producer).",
+		Example: "  leat perf latency t\n  leat perf latency t --rate 5000 --for 60s --acks 1\n" +
+			"  leat perf latency t --raw --for 60s --acks 1",
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeTopics(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.load.Topic = args[0]
@@ -210,6 +219,7 @@ func newPerfLatencyCmd(a *App) *cobra.Command {
 	flags.IntVar(&f.load.Size, "size", 300, "bytes of a value")
 	flags.Float64Var(&f.load.Rate, "rate", 1000, "records a second")
 	flags.StringVar(&f.acks, "acks", "all", "all|1")
+	flags.BoolVar(&f.raw, "raw", false, "send frames that are encoded once, and read no more of fetches than the time")
 	return cmd
 }
 
@@ -231,19 +241,7 @@ func (a *App) perfLatency(ctx context.Context, f perfLatencyFlags) error {
 		if err := a.mustExist(ctx, producer, f.load.Topic); err != nil {
 			return err
 		}
-		ends, err := kadm.NewClient(producer).ListEndOffsets(ctx, f.load.Topic)
-		if err == nil {
-			err = ends.Error()
-		}
-		if err != nil {
-			return err
-		}
-		consumer, err := a.newClient(kgo.ConsumePartitions(ends.KOffsets()))
-		if err != nil {
-			return err
-		}
-		defer consumer.Close()
-		report, err := perf.Latency(ctx, producer, consumer, f.load, a.progress())
+		report, err := a.measureLatency(ctx, producer, f)
 		if report.Mode != "" {
 			if printErr := output.One(a.printer(), report); printErr != nil {
 				return printErr
@@ -251,6 +249,27 @@ func (a *App) perfLatency(ctx context.Context, f perfLatencyFlags) error {
 		}
 		return err
 	})
+}
+
+// measureLatency measures with frames of its own or with a second client that
+// reads.
+func (a *App) measureLatency(ctx context.Context, producer *kgo.Client, f perfLatencyFlags) (perf.LatencyReport, error) {
+	if f.raw {
+		return perf.RawLatency{Load: f.load, Acks: rawAcks(f.acks)}.Raw(ctx, producer, a.progress())
+	}
+	ends, err := kadm.NewClient(producer).ListEndOffsets(ctx, f.load.Topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return perf.LatencyReport{}, err
+	}
+	consumer, err := a.newClient(kgo.ConsumePartitions(ends.KOffsets()))
+	if err != nil {
+		return perf.LatencyReport{}, err
+	}
+	defer consumer.Close()
+	return perf.Latency(ctx, producer, consumer, f.load, a.progress())
 }
 
 // mustExist keeps a mistyped name from becoming a topic.

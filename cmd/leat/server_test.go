@@ -138,8 +138,10 @@ func TestServerServesAndStopsOnSignals(t *testing.T) {
 	}
 	mustLeat(t, s.kafka, "", "perf", "produce", "t", "--raw", "-n", "1000")
 	mustLeat(t, s.kafka, "", "perf", "consume", "t", "--raw")
-	if out := mustLeat(t, s.kafka, "", "perf", "latency", "t", "-n", "100", "-o", "json"); !strings.Contains(out, `"received": 100,`) {
-		t.Errorf("perf latency: %s", out)
+	for _, kind := range []string{"--raw=false", "--raw"} {
+		if out := mustLeat(t, s.kafka, "", "perf", "latency", "t", kind, "-n", "100", "-o", "json"); !strings.Contains(out, `"received": 100,`) {
+			t.Errorf("perf latency %s: %s", kind, out)
+		}
 	}
 	mustLeat(t, s.kafka, "", "topic", "delete", "t", "--yes")
 	if n := strings.Count(s.log.String(), `"key":"bogus.key"`); n != 1 {

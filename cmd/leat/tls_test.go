@@ -32,6 +32,9 @@ func TestTLS(t *testing.T) {
 	if out := mustLeat(t, s.kafka, "", append([]string{"perf", "consume", "river", "--raw", "--format", "template={{.records}}"}, pem...)...); !strings.Contains(out, "102") {
 		t.Errorf("raw fetches: %q", out)
 	}
+	if out := mustLeat(t, s.kafka, "", append([]string{"perf", "latency", "river", "--raw", "-n", "50", "--format", "template={{.received}}"}, pem...)...); !strings.Contains(out, "50") {
+		t.Errorf("raw latency: %q", out)
+	}
 	for _, c := range []struct {
 		code int
 		says string

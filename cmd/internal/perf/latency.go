@@ -22,10 +22,12 @@ type LatencyReport struct {
 	Failed       int64   `json:"failed" col:"Failed"`
 	Seconds      float64 `json:"seconds" col:"Seconds"`
 	EndToEndP50  float64 `json:"end_to_end_p50_ms" col:"End to end p50 ms"`
+	EndToEndP90  float64 `json:"end_to_end_p90_ms" col:"p90 ms"`
 	EndToEndP99  float64 `json:"end_to_end_p99_ms" col:"p99 ms"`
 	EndToEndP999 float64 `json:"end_to_end_p999_ms" col:"p99.9 ms"`
 	EndToEndMax  float64 `json:"end_to_end_max_ms" col:"Max ms"`
 	AckP50       float64 `json:"ack_p50_ms" col:"Ack p50 ms"`
+	AckP90       float64 `json:"ack_p90_ms" col:"Ack p90 ms,wide"`
 	AckP99       float64 `json:"ack_p99_ms" col:"Ack p99 ms"`
 	AckP999      float64 `json:"ack_p999_ms" col:"Ack p99.9 ms,wide"`
 	AckMax       float64 `json:"ack_max_ms" col:"Ack max ms,wide"`
@@ -34,8 +36,10 @@ type LatencyReport struct {
 	CPUSeconds   float64 `json:"client_cpu_seconds" col:"Client CPU s,wide"`
 }
 
-// latencyRun is one Latency under way.
+// latencyRun is one measurement of latency under way, of either kind.
 type latencyRun struct {
+	mode                 string
+	load                 Load
 	tag                  []byte // the key of the run's records
 	endToEnd, ack, late  Histogram
 	acked, failed, heard atomic.Int64
@@ -56,21 +60,36 @@ const missingAfter = 10 * time.Second
 // end that was looked up before the call. Both are the caller's to close. A
 // cancelled ctx ends the run early with the report so far.
 func Latency(ctx context.Context, producer, consumer *kgo.Client, load Load, progress func(records int64)) (LatencyReport, error) {
-	if err := load.check(); err != nil {
+	r, err := newLatencyRun("latency", load)
+	if err != nil {
 		return LatencyReport{}, err
 	}
-	if load.Rate == 0 {
-		return LatencyReport{}, fmt.Errorf("%w: a latency needs a rate", ErrConfig)
+	return r.measure(ctx, progress,
+		func() error { return r.send(ctx, producer) },
+		func(reading context.Context) error { return r.read(reading, consumer) })
+}
+
+func newLatencyRun(mode string, load Load) (*latencyRun, error) {
+	if err := load.check(); err != nil {
+		return nil, err
 	}
-	r := &latencyRun{tag: fmt.Appendf(nil, "%016x", rand.Uint64()), moved: make(chan struct{}, 1)}
+	if load.Rate == 0 {
+		return nil, fmt.Errorf("%w: a latency needs a rate", ErrConfig)
+	}
+	return &latencyRun{mode: mode, load: load, tag: fmt.Appendf(nil, "%016x", rand.Uint64()), moved: make(chan struct{}, 1)}, nil
+}
+
+// measure lets send run to its end while read runs until its context ends, and
+// waits until what was acknowledged has been read.
+func (r *latencyRun) measure(ctx context.Context, progress func(records int64), send func() error, read func(context.Context) error) (LatencyReport, error) {
 	reading, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- r.read(reading, consumer) }()
+	go func() { ended <- read(reading) }()
 	watch := startProgress(progress, &r.heard)
 	defer watch()
 
 	timer := startClock()
-	err := r.send(ctx, producer, load)
+	err := send()
 	if err == nil {
 		err = r.waitForAll(ctx, ended)
 	}
@@ -81,24 +100,42 @@ func Latency(ctx context.Context, producer, consumer *kgo.Client, load Load, pro
 	if e := r.lastErr.Load(); err == nil && e != nil && r.acked.Load() == 0 {
 		err = *e
 	}
-	return r.report(timer, load.Topic), err
+	return r.report(timer), err
 }
 
-// send produces the load at its pace.
-func (r *latencyRun) send(ctx context.Context, cl *kgo.Client, load Load) error {
+// paced calls emit for each record of the load when it is due.
+func (r *latencyRun) paced(ctx context.Context, emit func(due time.Time) error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread() // it keeps its sharp timers, which harm nobody
 	sharpen()
-	run, cancel := withDuration(ctx, load.For)
+	run, cancel := withDuration(ctx, r.load.For)
 	defer cancel()
-	values, pace := newValues(load.Size), newSchedule(time.Now(), load.Rate)
-	for i := int64(0); load.Records == 0 || i < load.Records; i++ {
+	pace := newSchedule(time.Now(), r.load.Rate)
+	for i := int64(0); r.load.Records == 0 || i < r.load.Records; i++ {
 		due, err := pace.exactly(run)
 		if err != nil {
-			break
+			return nil // the time is over
 		}
 		r.late.Record(time.Since(due))
-		cl.Produce(ctx, &kgo.Record{Topic: load.Topic, Key: r.tag, Value: values.next(due)}, r.sent)
+		if err := emit(due); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send produces the load through a client.
+func (r *latencyRun) send(ctx context.Context, cl *kgo.Client) error {
+	values := newValues(r.load.Size)
+	err := r.paced(ctx, func(due time.Time) error {
+		cl.Produce(ctx, &kgo.Record{Topic: r.load.Topic, Key: r.tag, Value: values.next(due)}, func(rec *kgo.Record, err error) {
+			due, _ := stamp(rec.Value)
+			r.answered(due, err)
+		})
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if err := cl.Flush(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -106,17 +143,29 @@ func (r *latencyRun) send(ctx context.Context, cl *kgo.Client, load Load) error 
 	return nil
 }
 
-// sent takes the outcome of one record.
-func (r *latencyRun) sent(rec *kgo.Record, err error) {
+// answered takes the outcome of one record.
+func (r *latencyRun) answered(due time.Time, err error) {
 	if err != nil {
 		r.failed.Add(1)
 		r.lastErr.Store(&err)
 		return
 	}
-	if due, ok := stamp(rec.Value); ok {
-		r.ack.Record(time.Since(due))
-	}
+	r.ack.Record(time.Since(due))
 	r.acked.Add(1)
+}
+
+// arrived notes a record that came at now.
+func (r *latencyRun) arrived(due, now time.Time) {
+	r.endToEnd.Record(now.Sub(due))
+	r.heard.Add(1)
+}
+
+// wake lets waitForAll look again.
+func (r *latencyRun) wake() {
+	select {
+	case r.moved <- struct{}{}:
+	default:
+	}
 }
 
 // read takes the time of the records of this run until ctx ends.
@@ -126,8 +175,7 @@ func (r *latencyRun) read(ctx context.Context, cl *kgo.Client) error {
 		now := time.Now()
 		fetches.EachRecord(func(rec *kgo.Record) {
 			if due, ok := stamp(rec.Value); ok && bytes.Equal(rec.Key, r.tag) {
-				r.endToEnd.Record(now.Sub(due))
-				r.heard.Add(1)
+				r.arrived(due, now)
 			}
 		})
 		if ctx.Err() != nil {
@@ -136,10 +184,7 @@ func (r *latencyRun) read(ctx context.Context, cl *kgo.Client) error {
 		for _, e := range fetches.Errors() {
 			return fmt.Errorf("read %s/%d: %w", e.Topic, e.Partition, e.Err)
 		}
-		select {
-		case r.moved <- struct{}{}:
-		default:
-		}
+		r.wake()
 	}
 }
 
@@ -161,13 +206,13 @@ func (r *latencyRun) waitForAll(ctx context.Context, ended chan error) error {
 	return nil
 }
 
-func (r *latencyRun) report(c clock, topic string) LatencyReport {
+func (r *latencyRun) report(c clock) LatencyReport {
 	of := func(h *Histogram, q float64) float64 { return millis(h.Quantile(q)) }
 	return LatencyReport{
-		Mode: "latency", Topic: topic, Sent: r.acked.Load(), Received: r.heard.Load(), Failed: r.failed.Load(),
+		Mode: r.mode, Topic: r.load.Topic, Sent: r.acked.Load(), Received: r.heard.Load(), Failed: r.failed.Load(),
 		Seconds:     round(time.Since(c.start).Seconds()),
-		EndToEndP50: of(&r.endToEnd, 0.5), EndToEndP99: of(&r.endToEnd, 0.99), EndToEndP999: of(&r.endToEnd, 0.999), EndToEndMax: millis(r.endToEnd.Max()),
-		AckP50: of(&r.ack, 0.5), AckP99: of(&r.ack, 0.99), AckP999: of(&r.ack, 0.999), AckMax: millis(r.ack.Max()),
+		EndToEndP50: of(&r.endToEnd, 0.5), EndToEndP90: of(&r.endToEnd, 0.9), EndToEndP99: of(&r.endToEnd, 0.99), EndToEndP999: of(&r.endToEnd, 0.999), EndToEndMax: millis(r.endToEnd.Max()),
+		AckP50: of(&r.ack, 0.5), AckP90: of(&r.ack, 0.9), AckP99: of(&r.ack, 0.99), AckP999: of(&r.ack, 0.999), AckMax: millis(r.ack.Max()),
 		LateP50: of(&r.late, 0.5), LateMax: millis(r.late.Max()), CPUSeconds: round((processCPU() - c.cpu).Seconds()),
 	}
 }

@@ -102,9 +102,14 @@ func (v *values) next(due time.Time) []byte {
 	value := v.slab[:size:size]
 	v.slab = v.slab[size:]
 	copy(value, v.pattern)
+	putStamp(value, due)
+	return value
+}
+
+// putStamp writes the time at which a value was due over its front.
+func putStamp(value []byte, due time.Time) {
 	copy(value, magic)
 	binary.BigEndian.PutUint64(value[len(magic):], uint64(due.UnixNano()))
-	return value
 }
 
 // stamp reads the time at which a value was due.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 )
 
@@ -140,21 +141,139 @@ func TestRawFramesCount(t *testing.T) {
 }
 
 func TestLatencyCountsBothWays(t *testing.T) {
-	addrs, ctx := cluster(t, 2), bounded(t)
-	// Records of another run must not count.
-	if _, err := Produce(ctx, connect(t, addrs), Load{Topic: "t", Records: 20, Size: 16, Rate: 5000}, nil); err != nil {
+	addrs, ctx := cluster(t, 3), bounded(t)
+	load := Load{Topic: "t", Records: 300, Size: 100, Rate: 3000}
+	kinds := map[string]func() (LatencyReport, error){
+		"latency": func() (LatencyReport, error) {
+			return Latency(ctx, connect(t, addrs, kgo.ProducerLinger(0)), connect(t, addrs, kgo.ConsumeTopics("t")), load, nil)
+		},
+		"latency raw": func() (LatencyReport, error) {
+			return RawLatency{Load: load, Acks: 1}.Raw(ctx, connect(t, addrs), nil)
+		},
+	}
+	for _, mode := range []string{"latency raw", "latency"} {
+		// Records of another run must not count, be they there before or come meanwhile.
+		if _, err := Produce(ctx, connect(t, addrs), Load{Topic: "t", Records: 20, Size: 100, Rate: 5000}, nil); err != nil {
+			t.Fatal(err)
+		}
+		stop := make(chan struct{})
+		other := make(chan error, 1)
+		go func() { other <- noise(ctx, addrs, stop) }()
+		r, err := kinds[mode]()
+		close(stop)
+		if err := <-other; err != nil {
+			t.Fatal(err)
+		}
+		if err != nil || r.Mode != mode || r.Topic != "t" || r.Sent != 300 || r.Received != 300 || r.Failed != 0 {
+			t.Fatalf("%s: %+v, %v", mode, r, err)
+		}
+		if r.EndToEndP50 <= 0 || r.EndToEndP90 < r.EndToEndP50 || r.EndToEndP99 < r.EndToEndP90 || r.EndToEndMax < r.EndToEndP999 ||
+			r.AckMax < r.AckP90 || r.AckP90 < r.AckP50 || r.LateMax > r.EndToEndMax {
+			t.Fatalf("%s: %+v", mode, r)
+		}
+	}
+	// What raw latencies send is good enough for a strict client.
+	plain, err := Consume(ctx, connect(t, addrs, kgo.ConsumeTopics("t")), Reading{Topic: "t", Records: 640}, nil)
+	if err != nil || plain.LatencyCount < 640 {
+		t.Fatalf("%+v, %v", plain, err)
+	}
+}
+
+// noise measures raw latencies of its own until stop.
+func noise(ctx context.Context, addrs []string, stop <-chan struct{}) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addrs...))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	go func() {
+		defer cancel()
+		<-stop
+	}()
+	_, err = RawLatency{Load: Load{Topic: "t", Size: 100, Rate: 500}, Acks: -1}.Raw(ctx, cl, nil)
+	return quiet(ctx, err)
+}
+
+// Each record of a raw latency counts from its own due time, so what is sent
+// late because of a stall is charged with it.
+func TestRawLatencyChargesStalls(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Latency(ctx, connect(t, addrs, kgo.ProducerLinger(0)), connect(t, addrs, kgo.ConsumeTopics("t")),
-		Load{Topic: "t", Records: 300, Size: 100, Rate: 3000}, nil)
-	if err != nil || r.Sent != 300 || r.Received != 300 || r.Failed != 0 {
+	t.Cleanup(c.Close)
+	ctx, addrs := bounded(t), c.ListenAddrs()
+	const stall, rate, records = 200 * time.Millisecond, 1000, 300
+	first := true
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if first {
+			first = false
+			<-time.After(stall)
+		}
+		return nil, nil, false
+	})
+	r, err := RawLatency{Load: Load{Topic: "t", Records: records, Size: 100, Rate: rate}, Acks: 1}.Raw(ctx, connect(t, addrs), nil)
+	if err != nil || r.Received != records {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	if r.EndToEndP50 <= 0 || r.EndToEndMax < r.EndToEndP99 || r.AckMax < r.AckP50 || r.LateMax > r.EndToEndMax {
-		t.Fatalf("%+v", r)
+	// 200 of 300 were due during the stall: record i waited for 200 ms - i ms.
+	if r.AckMax < 200 || r.EndToEndMax < 200 || r.AckP50 < 45 || r.EndToEndP50 < 45 {
+		t.Errorf("the stall is not charged to all that it delayed: %+v", r)
 	}
-	if _, err := Latency(ctx, nil, nil, Load{Topic: "t", Records: 1, Size: 100}, nil); !errors.Is(err, ErrConfig) {
-		t.Fatalf("a latency without a rate: %v", err)
+}
+
+func TestRawLatencyErrors(t *testing.T) {
+	addrs, ctx := cluster(t, 1), bounded(t)
+	good := Load{Topic: "t", Records: 5, Size: 100, Rate: 1000}
+	with := func(change func(*RawLatency)) RawLatency {
+		l := RawLatency{Load: good, Acks: 1}
+		change(&l)
+		return l
+	}
+	for _, tt := range []struct {
+		name string
+		load RawLatency
+		want error
+	}{
+		{"no rate", with(func(l *RawLatency) { l.Rate = 0 }), ErrConfig},
+		{"no answer", with(func(l *RawLatency) { l.Acks = 0 }), ErrConfig},
+		{"small records", with(func(l *RawLatency) { l.Size = 3 }), ErrConfig},
+		{"missing topic", with(func(l *RawLatency) { l.Topic = "none" }), kerr.UnknownTopicOrPartition},
+	} {
+		if r, err := tt.load.Raw(ctx, connect(t, addrs), nil); !errors.Is(err, tt.want) || r.Mode != "" {
+			t.Errorf("%s: %+v, %v, want %v", tt.name, r, err, tt.want)
+		}
+	}
+}
+
+// The first record that is refused ends a raw load, and is told.
+func TestRawFailuresAreTold(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	ctx, addrs := bounded(t), c.ListenAddrs()
+	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp := req.ResponseKind().(*kmsg.ProduceResponse)
+		topic, partition := kmsg.NewProduceResponseTopic(), kmsg.NewProduceResponseTopicPartition()
+		partition.ErrorCode = kerr.NotEnoughReplicas.Code
+		topic.Topic, topic.Partitions = "t", append(topic.Partitions, partition)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	load := Load{Topic: "t", Size: 100, Rate: 100}
+	r, err := RawLatency{Load: load, Acks: -1}.Raw(ctx, connect(t, addrs), nil)
+	if !errors.Is(err, kerr.NotEnoughReplicas) || r.Failed == 0 || r.Sent != 0 {
+		t.Errorf("latency: %+v, %v", r, err)
+	}
+	p, err := RawProduce{Load: load, Acks: -1, Batch: 10, Connections: 1, InFlight: 1}.Raw(ctx, connect(t, addrs), nil)
+	if !errors.Is(err, kerr.NotEnoughReplicas) || p.Failed != 10 || p.Records != 0 {
+		t.Errorf("produce: %+v, %v", p, err)
 	}
 }
 
@@ -189,6 +308,10 @@ func TestDurationEndsALoad(t *testing.T) {
 		if r, err := loads[name](); err != nil || r.Mode != name || r.Failed != 0 {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
+	}
+	r, err := RawLatency{Load: Load{Topic: "t", For: short, Size: 16, Rate: 1000}, Acks: 1}.Raw(ctx, connect(t, addrs), nil)
+	if err != nil || r.Sent == 0 || r.Received != r.Sent {
+		t.Errorf("latency raw: %+v, %v", r, err)
 	}
 }
 
@@ -226,8 +349,8 @@ func TestLoadErrors(t *testing.T) {
 }
 
 func TestScanBatches(t *testing.T) {
-	two := append(rawBatch(3, 20), rawBatch(5, 20)...)
-	first := len(rawBatch(3, 20))
+	two := append(rawBatch(3, 20, nil), rawBatch(5, 20, nil)...)
+	first := len(rawBatch(3, 20, nil))
 	two[first+7] = 3 // base offset of the second batch
 	tests := []struct {
 		name               string
@@ -260,6 +383,26 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+func TestProbeKnowsItsRun(t *testing.T) {
+	p, due := newProbe(50, []byte("run 1")), time.Unix(5, 6)
+	mine := slices.Clone(p.batch)
+	p.stamp(mine, due)
+	mine[7], mine[15] = 9, 3 // the broker sets offset and leader epoch
+	if got, ok := p.due(mine); !ok || !got.Equal(due) {
+		t.Errorf("%v, %v", got, ok)
+	}
+	for name, other := range map[string][]byte{
+		"other run":  newProbe(50, []byte("run 2")).batch,
+		"other size": newProbe(51, []byte("run 1")).batch,
+		"no key":     rawBatch(1, 56, nil),
+		"no stamp":   p.batch,
+	} {
+		if got, ok := p.due(other); ok {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func BenchmarkHistogram(b *testing.B) {
 	var h Histogram
 	b.ReportAllocs()
@@ -271,7 +414,7 @@ func BenchmarkHistogram(b *testing.B) {
 func BenchmarkScanBatches(b *testing.B) {
 	var data []byte
 	for range 64 {
-		data = append(data, rawBatch(100, 100)...)
+		data = append(data, rawBatch(100, 100, nil)...)
 	}
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()

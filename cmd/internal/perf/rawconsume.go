@@ -2,7 +2,6 @@ package perf
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 
@@ -65,7 +64,8 @@ type rawFetcher struct {
 	config  RawConsume
 	records atomic.Int64
 	bytes   atomic.Int64
-	finish  context.CancelFunc // ends all connections
+	finish  context.CancelFunc   // ends all connections
+	seen    func(batches []byte) // if not nil, is shown what is fetched; called by all connections
 }
 
 func (f *rawFetcher) connection(ctx context.Context, part share, starts kadm.ListedOffsets) error {
@@ -140,30 +140,10 @@ func (f *rawFetcher) account(resp *kmsg.FetchResponse, index map[int32]*kmsg.Fet
 			asked.FetchOffset = next
 			f.records.Add(records)
 			f.bytes.Add(size)
+			if f.seen != nil {
+				f.seen(p.RecordBatches)
+			}
 		}
 	}
 	return nil
-}
-
-// scanBatches walks over whole batches: it returns the offset after the last
-// one, and the records from offset on and bytes it saw. The first batch may
-// begin before offset.
-func scanBatches(data []byte, offset int64) (next, records, size int64) {
-	next = offset
-	for len(data) >= batchHeaderLen {
-		length := int(int32(binary.BigEndian.Uint32(data[batchLengthAt:]))) + batchLengthAt + 4
-		if length < batchHeaderLen || length > len(data) {
-			break
-		}
-		base := int64(binary.BigEndian.Uint64(data))
-		end := base + int64(int32(binary.BigEndian.Uint32(data[23:]))) + 1
-		count := int64(int32(binary.BigEndian.Uint32(data[batchCountAt:])))
-		if end > next {
-			records += min(count, end-next)
-			next = end
-		}
-		size += int64(length)
-		data = data[length:]
-	}
-	return next, records, size
 }
