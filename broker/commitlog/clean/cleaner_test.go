@@ -620,20 +620,58 @@ func TestThrottle(t *testing.T) {
 }
 
 func TestKeyMap(t *testing.T) {
-	m := newKeyMap(24*1000, 1<<40, 1)
-	n := 0
-	for ; m.put(fmt.Appendf(nil, "key %d", n), int64(n)); n++ {
+	const base = 1 << 50
+	at := func(key string, offset int64) seen {
+		hash, check := digest([]byte(key))
+		return seen{hash, check, offset}
 	}
-	if n < 1000 {
-		t.Errorf("%d keys in %d bytes: more than 24 B per key", n, len(m.slots))
-	}
-	for i := range n {
-		if got := m.last(fmt.Appendf(nil, "key %d", i)); got != int64(i) {
-			t.Fatalf("key %d at %d", i, got)
+	for _, budget := range []int64{1, 100, 24 * 1000, 24 * 300_000} {
+		m := newKeyMap(budget, base, 1<<40, 1)
+		n := int64(0)
+		for full := false; !full; n++ {
+			before, ok := m.put(at(fmt.Sprint("key ", n), base+n))
+			if full = !ok; before != -1 {
+				t.Fatalf("key %d is at %d already", n, before)
+			}
+		}
+		n--
+		if n < 1 || n < budget/24-1 {
+			t.Errorf("%d keys in %d bytes: more than 24 B per key", n, budget)
+		}
+		for i := range n {
+			if got := m.last(fmt.Append(nil, "key ", i)); got != base+i {
+				t.Fatalf("key %d at %d", i, got)
+			}
+		}
+		if m.last([]byte("other")) != -1 || m.fill() != 1 {
+			t.Errorf("other is at %d, fill is %v", m.last([]byte("other")), m.fill())
+		}
+		if before, ok := m.put(at("key 0", base+n)); before != base || !ok || m.last([]byte("key 0")) != base+n {
+			t.Error("a full map does not look up or update")
+		}
+		if _, ok := m.put(at("key 0", base+1<<40)); ok {
+			t.Error("an offset too far off is taken")
 		}
 	}
-	if m.last([]byte("other")) != -1 || !m.put([]byte("key 0"), 7) || m.last([]byte("key 0")) != 7 {
-		t.Error("a full map does not look up or update")
+}
+
+func TestSuperseded(t *testing.T) {
+	s := newSuperseded(16, 100, 1000)
+	for _, offset := range []int64{99, 100, 163, 164, 227, 228, 999} {
+		s.mark(offset)
+	}
+	for offset := int64(98); offset < 230; offset++ {
+		if covered := offset >= 100 && offset < 228; s.covers(offset) != covered {
+			t.Errorf("%d covered: %v", offset, !covered)
+		} else if covered && s.has(offset) != (offset == 100 || offset == 163 || offset == 164 || offset == 227) {
+			t.Errorf("%d is marked: %v", offset, s.has(offset))
+		}
+	}
+	if none := newSuperseded(7, 100, 1000); none.covers(100) || none.size() != 0 {
+		t.Error("no memory covers something")
+	}
+	if few := newSuperseded(1<<20, 100, 110); few.size() != 8 {
+		t.Errorf("10 offsets take %d bytes", few.size())
 	}
 }
 
@@ -696,13 +734,19 @@ func TestReadersThroughCleanedSegments(t *testing.T) {
 	}
 }
 
-// BenchmarkCompact cleans 130-byte records, ten per key, uncompressed: the
+// BenchmarkCompact cleans uncompressed records of 130 bytes: a few keys, whose
+// map fits the cache of a processor, and a million, whose map does not. The
 // figures are per byte of the dirty log and per record.
 func BenchmarkCompact(b *testing.B) {
-	const records, keys = 200_000, 20_000
-	value := bytes.Repeat([]byte("v"), 100)
+	for _, shape := range []struct{ records, keys int }{{200_000, 20_000}, {3_000_000, 1_000_000}} {
+		b.Run(fmt.Sprintf("keys=%d", shape.keys), func(b *testing.B) { benchmarkCompact(b, shape.records, shape.keys) })
+	}
+}
+
+func benchmarkCompact(b *testing.B, records, keys int) {
+	value := bytes.Repeat([]byte("v"), 106)
 	cfg := compacted()
-	cfg.SegmentBytes = 8 << 20
+	cfg.SegmentBytes = 64 << 20
 	var size int64
 	b.ReportAllocs()
 	for range b.N {
@@ -737,5 +781,5 @@ func BenchmarkCompact(b *testing.B) {
 		b.StartTimer()
 	}
 	b.SetBytes(size)
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/records, "ns/record")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(records), "ns/record")
 }

@@ -25,6 +25,14 @@ type stats struct {
 	firstDirty, done int64 // offsets
 }
 
+const (
+	// learnedAtOnce is how many keys are put into the map in one go.
+	learnedAtOnce = 64
+	// supersededShare of the memory for keys remembers which dirty records need
+	// not be looked up again: enough for 33 million records of the usual 128 MiB.
+	supersededShare = 32
+)
+
 // pass compacts a log once: it learns the last offset of each key in
 // [dirty, end) and rewrites everything below end without what is superseded.
 type pass struct {
@@ -35,7 +43,9 @@ type pass struct {
 	stat *stats
 
 	keys      *keyMap
-	end       int64 // records at or above stay as they are
+	old       *superseded // of the dirty records, those that keys need not be asked for
+	pending   []seen      // keys not in the map yet
+	end       int64       // records at or above stay as they are
 	tails     map[int64]commitlog.ProducerTail
 	filter    record.Filter
 	out       []byte // batch being made
@@ -99,7 +109,10 @@ func (p *pass) run(ctx context.Context, list []commitlog.SegmentInfo, dirty, lim
 // learn fills the map of keys from dirty on and sets p.end: limit, or the first
 // record for which there was no room.
 func (p *pass) learn(ctx context.Context, dirty, limit int64, txns *transactions) error {
-	p.keys = newKeyMap(p.env.settings.mapBytes(), limit-dirty, p.env.settings.LoadFactor)
+	budget := p.env.settings.mapBytes()
+	p.old = newSuperseded(budget/supersededShare, dirty, limit)
+	p.keys = newKeyMap(budget-p.old.size(), dirty, limit-dirty, p.env.settings.LoadFactor)
+	p.pending = make([]seen, 0, learnedAtOnce)
 	p.end = limit
 	r, err := p.log.ReadBatches(dirty, limit)
 	if err != nil {
@@ -126,8 +139,9 @@ func (p *pass) learn(ctx context.Context, dirty, limit int64, txns *transactions
 			return damaged(r, err)
 		}
 	}
+	p.settle() // nothing is pending when the map is full
 	p.stat.keys = max(p.stat.keys, p.keys.count)
-	p.stat.fill = max(p.stat.fill, float64(p.keys.count)/float64(p.keys.limit))
+	p.stat.fill = max(p.stat.fill, p.keys.fill())
 	return nil
 }
 
@@ -150,12 +164,34 @@ func (p *pass) learnBatch(it *record.Iterator, b record.Batch, dirty int64) (ful
 	}
 	for it.Next() {
 		rec := &it.Record
-		if rec.Key != nil && rec.Offset >= dirty && !p.keys.put(rec.Key, rec.Offset) {
-			p.end = rec.Offset
+		if rec.Key == nil || rec.Offset < dirty {
+			continue
+		}
+		hash, check := digest(rec.Key)
+		p.pending = append(p.pending, seen{hash, check, rec.Offset})
+		if len(p.pending) == learnedAtOnce && !p.settle() {
 			return true, nil
 		}
 	}
 	return false, it.Err()
+}
+
+// settle puts the pending keys into the map. False says that it became full:
+// then p.end is the first record for which there was no room.
+func (p *pass) settle() bool {
+	defer func() { p.pending = p.pending[:0] }()
+	p.keys.touch(p.pending)
+	for _, s := range p.pending {
+		before, ok := p.keys.put(s)
+		if !ok {
+			p.end = s.offset
+			return false
+		}
+		if before >= 0 {
+			p.old.mark(before)
+		}
+	}
+	return true
 }
 
 // damaged names the place of records that cannot be decoded although their
@@ -285,6 +321,10 @@ func (p *pass) stays(r *record.Record) bool {
 	case r.Key == nil:
 		p.stat.keyless++
 		return false
+	case p.old.covers(r.Offset):
+		if p.old.has(r.Offset) {
+			return false
+		}
 	case p.keys.last(r.Key) > r.Offset:
 		return false
 	}
