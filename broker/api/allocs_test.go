@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/leatstream/leat/broker/internal/allocs"
 	"github.com/leatstream/leat/broker/internal/brokertest"
 	"github.com/leatstream/leat/broker/record"
 )
@@ -18,18 +19,11 @@ const maxAllocs = 2
 // TestAllocations guards the produce and fetch paths from the socket to the log
 // and back.
 func TestAllocations(t *testing.T) {
-	if raceDetector {
-		t.Skip("pools drop what they are given at random")
-	}
+	allocs.SkipRace(t)
 	br := brokertest.Start(t, bounded)
 	br.CreateTopic("bench", 10)
 	guard := func(name string, requests int, f func()) {
-		for range warmUp {
-			f()
-		}
-		if got := testing.AllocsPerRun(100, f); got > float64(maxAllocs*requests) {
-			t.Errorf("%s: %v allocations for %d requests", name, got, requests)
-		}
+		allocs.Guard(t, name, float64(maxAllocs*requests), f)
 	}
 	produce := func(name string, acks int16, batches ...[]byte) {
 		c, req := dialRaw(t, br), produceRequest(9, acks, "bench", 0, batches[0])

@@ -1,6 +1,6 @@
 //go:build race
 
-package api_test
+package allocs
 
 // raceDetector tells that pools drop what they are given at random.
 const raceDetector = true
