@@ -675,6 +675,54 @@ func TestSuperseded(t *testing.T) {
 	}
 }
 
+// More keys than a small map holds, and more than a large one begins with: the
+// last record of each key stays and no other, whether the memory reaches for one
+// pass or for many, for marks of all dirty records, of a few, or of none.
+func TestManyKeys(t *testing.T) {
+	for _, tt := range []struct {
+		budget        int64
+		keys, records int
+	}{{128 << 20, 60_000, 100_000}, {256 << 10, 60_000, 100_000}, {200, 120, 200}} {
+		b := newBed(t, vfs.NewMem(), "/d", compacted())
+		b.set.DedupeBufferBytes = tt.budget
+		l := b.log("t")
+		last := make([]int64, tt.keys)
+		for round := range 2 { // the second meets records that were compacted before
+			for n := 0; n < tt.records; {
+				var some []kv
+				for range 100 {
+					i := (n*7919 + round) % tt.keys
+					last[i] = l.EndOffset() + int64(len(some))
+					some = append(some, kv{fmt.Sprint("key ", i), "v"})
+					n++
+				}
+				put(t, l, record.NewOptions(), some...)
+			}
+			roll(t, l)
+			for b.c.Step(t.Context(), now) {
+			}
+			kept := 0
+			for _, batch := range batches(t, l) {
+				var it record.Iterator
+				_ = it.Reset(batch, 0)
+				for ; it.Next(); kept++ {
+					var i int
+					if _, err := fmt.Sscanf(string(it.Record.Key), "key %d", &i); err != nil || last[i] != it.Record.Offset {
+						t.Fatalf("budget %d: %s at %d, last at %d (%v)", tt.budget, it.Record.Key, it.Record.Offset, last[i], err)
+					}
+				}
+				it.Close()
+			}
+			if kept != tt.keys {
+				t.Errorf("budget %d: %d records of %d keys", tt.budget, kept, tt.keys)
+			}
+		}
+		if err := b.m.Close(1); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Readers, appends and compaction at once on the real disk; every reader sees
 // each key's last value.
 func TestReadersThroughCleanedSegments(t *testing.T) {
