@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -139,16 +140,16 @@ func (v *verifier) partition(tp record.TopicPartition, dir string, entries []fs.
 		}
 	}
 	sort.Slice(bases, func(i, j int) bool { return bases[i] < bases[j] })
-	for _, base := range bases {
-		if err := v.segment(dir, base); err != nil {
+	for i, base := range bases {
+		if err := v.segment(dir, base, i+1 < len(bases)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// segment checks a log file and its indexes.
-func (v *verifier) segment(dir string, base int64) error {
+// segment checks a log file and its indexes. A sealed one takes no more appends.
+func (v *verifier) segment(dir string, base int64, sealed bool) error {
 	name := filepath.Join(dir, format.FileName(base, format.LogSuffix))
 	f, err := v.fs.OpenFile(name, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -181,7 +182,7 @@ func (v *verifier) segment(dir string, base int64) error {
 	case err != nil:
 		return err
 	}
-	return errors.Join(v.offsetIndex(dir, base, size), v.timeIndex(dir, base))
+	return errors.Join(v.offsetIndex(dir, base, size), v.timeIndex(dir, base, size, sealed))
 }
 
 // batch checks one batch against itself and what came before.
@@ -259,23 +260,39 @@ func (v *verifier) offsetIndex(dir string, base, size int64) error {
 	return nil
 }
 
-// timeIndex checks that no batch up to an entry's offset has a later timestamp.
-func (v *verifier) timeIndex(dir string, base int64) error {
+// timeIndex checks that no batch up to an entry's offset has a later timestamp
+// and that some batch has this one; that of a sealed segment ends with the
+// largest.
+func (v *verifier) timeIndex(dir string, base, size int64, sealed bool) error {
 	name := filepath.Join(dir, format.FileName(base, format.TimeIndexSuffix))
 	data, err := v.read(name)
 	if err != nil || data == nil {
 		return err
 	}
 	entries, bad := index.DecodeTimes(data, base)
+	intact := v.reach == size && !slices.ContainsFunc(v.batches, func(b batchPlace) bool { return b.last == math.MinInt64 })
 	i, newest := 0, int64(math.MinInt64)
 	for n, e := range entries {
 		for i < len(v.batches) && v.batches[i].last <= e.Offset {
 			newest = max(newest, v.batches[i].maxTime)
 			i++
 		}
+		largest := newest
+		if i < len(v.batches) && v.batches[i].base <= e.Offset {
+			largest = max(largest, v.batches[i].maxTime)
+		}
+		if intact && e.Timestamp > largest {
+			v.problem(name, int64(n)*12, fmt.Errorf("%w: no record up to offset %d has timestamp %d, the largest is %d", format.ErrCorruptFile, e.Offset, e.Timestamp, largest))
+		}
 		if newest > e.Timestamp {
 			v.problem(name, int64(n)*12, fmt.Errorf("%w: a record up to offset %d has timestamp %d, not at most %d", format.ErrCorruptFile, e.Offset, newest, e.Timestamp))
 		}
+	}
+	for ; i < len(v.batches); i++ {
+		newest = max(newest, v.batches[i].maxTime)
+	}
+	if last := len(entries) - 1; sealed && intact && bad == nil && last >= 0 && entries[last].Timestamp < newest {
+		v.problem(name, int64(last)*12, fmt.Errorf("%w: it ends with timestamp %d, the segment's largest is %d", format.ErrCorruptFile, entries[last].Timestamp, newest))
 	}
 	if bad != nil {
 		v.problem(name, int64(len(entries))*12, bad)

@@ -136,6 +136,8 @@ func TestVerifyFinds(t *testing.T) {
 		{"a wrong order", "00000000000000000000.index", func(b []byte) []byte { return append(b, b[:8]...) }, "", format.ErrCorruptFile},
 		{"a half entry", "00000000000000000000.index", func(b []byte) []byte { return append(b, 1) }, "", format.ErrCorruptFile},
 		{"a wrong time", "00000000000000000000.timeindex", func(b []byte) []byte { b[5]--; return b }, "00000000000000000000.timeindex@0", format.ErrCorruptFile},
+		{"a time of no record", "00000000000000000000.timeindex", func(b []byte) []byte { b[len(b)-5]++; return b }, "", format.ErrCorruptFile},
+		{"a time index without its end", "00000000000000000000.timeindex", func(b []byte) []byte { return b[:len(b)-12] }, "", format.ErrCorruptFile},
 		{"a bad snapshot", "*.snapshot", flip(9), "@-1", format.ErrCorruptFile},
 		{"a bad txnindex", "*.txnindex", func(b []byte) []byte { return b[1:] }, "@-1", format.ErrCorruptFile},
 		{"bad epochs", format.EpochFile, flip(0), format.EpochFile + "@-1", format.ErrCorruptFile},
