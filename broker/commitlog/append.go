@@ -255,23 +255,44 @@ func (l *Log) AppendAsFollower(batches []byte) (AppendInfo, error) {
 		if err := part.prepareCopy(); err != nil {
 			return total, err
 		}
+		end := l.EndOffset()
 		info, err := l.AppendPrepared(&part, 0)
 		if err != nil {
 			return total, err
 		}
 		total.merge(info)
+		if info.FirstOffset-end > math.MaxInt32 {
+			if err := l.keepHole(); err != nil {
+				return total, err
+			}
+		}
 		all = all[n:]
 	}
 	return total, nil
 }
 
-// fitting is the size of the longest run of whole batches within limit bytes,
-// at least one batch.
+// keepHole makes the records after a hole between segments durable and moves the
+// recovery point past it: recovery takes a hole above that for lost records.
+func (l *Log) keepHole() error {
+	if err := l.Sync(l.EndOffset()); err != nil {
+		return err
+	}
+	return l.storeRecoveryPoint()
+}
+
+// fitting is the size of the longest run of whole batches that one segment can
+// hold, within limit bytes and 2³¹ offsets, at least one batch.
 func fitting(batches []byte, limit int) int {
-	n := 0
+	n, first := 0, int64(0)
 	for n < len(batches) {
 		size, err := record.BatchSize(batches[n:])
 		if err != nil || n > 0 && n+size > limit {
+			break
+		}
+		b := record.Batch(batches[n:])
+		if n == 0 {
+			first = b.BaseOffset()
+		} else if b.LastOffset()-first > math.MaxInt32 {
 			break
 		}
 		n += size

@@ -68,7 +68,7 @@ type hooks struct {
 	remove func(names []string, delayMs int64)
 	// rolled tells that the segments below upTo are sealed and should be synced soon.
 	rolled func(l *Log, upTo int64)
-	// truncated stores the lowered recovery point before it returns.
+	// truncated stores the recovery point, which has changed, before it returns.
 	truncated func(l *Log) error
 	// advanced tells that the start offset moved by request.
 	advanced func(l *Log) error
@@ -380,6 +380,9 @@ func (l *Log) seal(s *segment) {
 	}
 	if err := s.flushIndexes(false); err != nil {
 		l.logger.Warn("cannot write index files", "partition", l.tp, "segment", s.base, "err", err)
+		if err := s.dropIndexes(); err != nil {
+			_ = l.health.Fail("drop index", err)
+		}
 	} else {
 		s.offsets.Seal()
 		s.times.Seal()

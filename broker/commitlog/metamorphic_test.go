@@ -5,10 +5,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
@@ -51,6 +55,13 @@ type stored struct {
 	data       []byte
 }
 
+func (s *stored) String() string {
+	if s == nil {
+		return "none"
+	}
+	return fmt.Sprintf("[%d,%d]", s.base, s.last)
+}
+
 // model is what the log must contain.
 type model struct {
 	batches []stored
@@ -74,13 +85,20 @@ func (m *model) truncate(offset int64) {
 	m.end, m.flushed, m.start = min(m.end, offset), min(m.flushed, offset), min(m.start, offset)
 }
 
-func (m model) at(offset int64) *stored {
+// from is the first batch that ends at or after offset.
+func (m model) from(offset int64) *stored {
 	for i := range m.batches {
-		if m.batches[i].base <= offset && offset <= m.batches[i].last {
+		if offset <= m.batches[i].last {
 			return &m.batches[i]
 		}
 	}
 	return nil
+}
+
+// hasIn tells whether a batch begins below end and ends at or after offset.
+func (m model) hasIn(offset, end int64) bool {
+	b := m.from(offset)
+	return b != nil && b.base < end
 }
 
 type world struct {
@@ -94,6 +112,8 @@ type world struct {
 	model model
 	epoch int32
 	trace []string
+
+	moving *Move // nil: none
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -118,7 +138,7 @@ func (w *world) failf(format string, args ...any) {
 func (w *world) open(fs *vfs.Mem) (*Manager, *Log) {
 	w.t.Helper()
 	m, err := OpenManager(w.t.Context(), ManagerConfig{
-		Dirs: []string{"/data"}, FS: fs, BrokerID: 1, ClusterID: "c", Defaults: w.cfg, ProducerIDExpiration: 1 << 62,
+		Dirs: w.dirs(), FS: fs, BrokerID: 1, ClusterID: "c", Defaults: w.cfg, ProducerIDExpiration: 1 << 62,
 		FileLimit: 2 * int(w.seed%3), // unknown, one file or two kept open
 	}, nil, nil)
 	if err != nil {
@@ -135,33 +155,57 @@ func (w *world) open(fs *vfs.Mem) (*Manager, *Log) {
 // its disk operations would have left; sometimes it goes on from such a crash.
 func (w *world) step() {
 	w.model.restarted = false
+	if w.rng.IntN(30) == 0 {
+		w.fail()
+		return
+	}
 	before := w.model.clone()
-	var clones []*vfs.Mem
-	every := 1 + w.rng.IntN(4)
-	calls := 0
-	w.fs.Observe(func(c vfs.Call) {
-		if c.Op.Mutates() {
-			if calls%every == 0 && len(clones) < 8 {
-				clones = append(clones, w.fs.Crash(w.rng))
-			}
-			calls++
-		}
-	})
+	clones := w.crashes()
 	w.operate()
 	w.fs.Observe(nil)
-	clones = append(clones, w.fs.Crash(w.rng))
+	*clones = append(*clones, w.crash())
 	w.check(w.log, w.model)
-	for i, c := range clones {
+	for i, c := range *clones {
 		m, l := w.open(c)
 		w.checkCrash(l, before, w.model)
 		if w.t.Failed() {
 			return
 		}
-		if i == len(clones)-1 && w.rng.IntN(6) == 0 {
+		if i == len(*clones)-1 && w.rng.IntN(6) == 0 {
 			w.note("go on from a crash: end %d of %d, durable %d", l.EndOffset(), w.model.end, min(before.flushed, w.model.flushed))
 			w.adopt(c, m, l, before)
 		}
 	}
+}
+
+// crashes collects what crashes at some of the disk operations to come would
+// leave. Which ones follows from their files, not from their order: directories
+// are opened and closed side by side.
+func (w *world) crashes() *[]*vfs.Mem {
+	var mu sync.Mutex
+	out, seen, draw := new([]*vfs.Mem), map[string]uint64{}, w.rng.Uint64()
+	every := 1 + draw%4
+	w.fs.Observe(func(c vfs.Call) {
+		if !c.Op.Mutates() {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		h := fnv.New64a()
+		name := filepath.Base(c.Name)
+		name = name[strings.LastIndexByte(name, '-')+1:] // folders have random parts
+		fmt.Fprint(h, draw, c.Op, name, seen[name])
+		seen[name]++
+		if h.Sum64()%every == 0 && len(*out) < 8 {
+			*out = append(*out, w.fs.Crash(rand.New(rand.NewPCG(draw, h.Sum64()))))
+		}
+	})
+	return out
+}
+
+// crash gives what a power cut now would leave.
+func (w *world) crash() *vfs.Mem {
+	return w.fs.Crash(rand.New(rand.NewPCG(w.rng.Uint64(), 1)))
 }
 
 // adopt goes on with a disk that a crash left.
@@ -173,7 +217,7 @@ func (w *world) adopt(fs *vfs.Mem, m *Manager, l *Log, before model) {
 	w.model.truncate(l.EndOffset())
 	w.model.start = l.StartOffset()
 	w.model.end, w.model.flushed = l.EndOffset(), min(w.model.flushed, l.EndOffset())
-	w.fs, w.m, w.log = fs, m, l
+	w.fs, w.m, w.log, w.moving = fs, m, l, nil
 	w.check(w.log, w.model)
 }
 
@@ -182,6 +226,9 @@ func (w *world) note(format string, args ...any) {
 }
 
 func (w *world) operate() {
+	if w.more() {
+		return
+	}
 	switch n := w.rng.IntN(100); {
 	case n < 60:
 		w.append()
@@ -206,7 +253,9 @@ func (w *world) operate() {
 		w.rewrite()
 	case n < 91:
 		w.note("background work")
-		w.m.dirs[0].step(testNow)
+		for _, d := range w.m.dirs {
+			d.step(testNow)
+		}
 		w.model.flushed = max(w.model.flushed, w.log.FlushedOffset())
 	case n < 95:
 		w.note("close and open")
@@ -214,7 +263,8 @@ func (w *world) operate() {
 			w.failf("close: %v", err)
 		}
 		w.m, w.log = w.open(w.fs)
-		w.model.flushed = w.model.end
+		w.moving = nil
+		w.model.reopened()
 	default:
 		w.epoch++
 		w.note("epoch %d", w.epoch)
@@ -262,7 +312,7 @@ func (w *world) append() {
 	n := 1 + w.rng.IntN(3)*w.rng.IntN(2)
 	for range n {
 		data := w.batch()
-		if len(data) > int(w.cfg.SegmentBytes) {
+		if len(w.asStored(data)) > int(w.cfg.SegmentBytes) {
 			continue
 		}
 		info, err := w.log.AppendAsLeader(data, w.epoch, AppendOptions{Origin: OriginCoordinator, Now: testNow.UnixMilli()})
@@ -274,8 +324,7 @@ func (w *world) append() {
 		if info.FirstOffset != w.model.end {
 			w.failf("append at %d, want %d", info.FirstOffset, w.model.end)
 		}
-		w.model.batches = append(w.model.batches, stored{info.FirstOffset, info.LastOffset, slices.Clone(data)})
-		w.model.end = info.LastOffset + 1
+		w.model.add(w.asStored(data), info.FirstOffset)
 		if w.cfg.FlushMessages == 1 && w.log.FlushedOffset() != w.model.end {
 			w.failf("flush.messages=1 and flushed %d of %d", w.log.FlushedOffset(), w.model.end)
 		}
@@ -373,7 +422,7 @@ func (w *world) checkSound(l *Log) {
 // checkCrash compares a log opened after a crash during an operation.
 func (w *world) checkCrash(l *Log, before, after model) {
 	w.t.Helper()
-	durable, most := min(before.flushed, after.flushed), max(before.end, after.end)
+	durable, most := min(before.lastRecord(before.flushed), after.lastRecord(after.flushed)), max(before.end, after.end)
 	if after.restarted { // everything was to go, in several steps
 		durable = 0
 	}
@@ -419,8 +468,8 @@ func (w *world) batchesOf(l *Log) []stored {
 func (w *world) checkContents(l *Log, a, b model) {
 	w.t.Helper()
 	offset, end := l.StartOffset(), l.EndOffset()
-	for offset < end {
-		slice, err := l.Read(offset, 1+w.rng.IntN(3000), true, end)
+	for offset < end && (a.hasIn(offset, end) || b.hasIn(offset, end)) { // not only a gap
+		slice, err := l.Read(offset, 1+int((uint64(offset)*7919+w.seed)%3000), true, end)
 		if err != nil || slice.Size() == 0 {
 			w.failf("read at %d of [%d,%d): %d bytes, %v", offset, l.StartOffset(), end, slice.Size(), err)
 			return
@@ -436,13 +485,13 @@ func (w *world) checkContents(l *Log, a, b model) {
 			if errors.Is(err, record.ErrTruncated) || len(batch) == 0 && err == nil {
 				break
 			}
-			if err != nil || batch.LastOffset() < offset || batch.BaseOffset() > offset {
+			if err != nil || batch.LastOffset() < offset {
 				w.failf("read at %d gives [%d,%d], %v", offset, batch.BaseOffset(), batch.LastOffset(), err)
 				return
 			}
-			sa, sb := a.at(batch.BaseOffset()), b.at(batch.BaseOffset())
+			sa, sb := a.from(offset), b.from(offset)
 			if !(sa != nil && bytes.Equal(sa.data, batch)) && !(sb != nil && bytes.Equal(sb.data, batch)) {
-				w.failf("batch [%d,%d] was never appended", batch.BaseOffset(), batch.LastOffset())
+				w.failf("batch [%d,%d] at offset %d was never appended; want %v or %v", batch.BaseOffset(), batch.LastOffset(), offset, sa, sb)
 				return
 			}
 			offset = batch.LastOffset() + 1

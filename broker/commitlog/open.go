@@ -158,6 +158,11 @@ func (l *Log) loadSegments(o openOptions, found listing) error {
 		s.jitter = l.jitter(s.base)
 		list = append(list, s)
 		l.dirDirty = true
+		if s.base > 0 { // the start offset, which leaves the checkpoint, is in this name
+			if err := l.syncFolder(); err != nil {
+				return err
+			}
+		}
 	}
 	l.segments.Store(&list)
 	end, checked, err := l.recover(o)
@@ -212,7 +217,7 @@ func (l *Log) recover(o openOptions) (end, checked int64, err error) {
 			return 0, 0, err
 		}
 		end = next
-		if cut || i+1 < len(list) && !l.continues(end, list[i+1].base) {
+		if cut || i+1 < len(list) && !l.continues(end, list[i+1].base, o.recoveryPoint) {
 			return end, list[first].base, l.dropAfter(list, i)
 		}
 	}
@@ -221,9 +226,10 @@ func (l *Log) recover(o openOptions) (end, checked int64, err error) {
 
 // continues tells whether a segment at next can follow one that ends at end.
 // Compaction takes the last records of a segment too, in Kafka's folders without
-// a trace; such a hole stays when the topic is not compacted any more.
-func (l *Log) continues(end, next int64) bool {
-	return next == end || next > end && (l.Config().Compact || next <= l.cleaned.Load())
+// a trace; such a hole stays when the topic is not compacted any more. No crash
+// makes a hole below the recovery point.
+func (l *Log) continues(end, next, recoveryPoint int64) bool {
+	return next == end || next > end && (l.Config().Compact || next <= max(l.cleaned.Load(), recoveryPoint))
 }
 
 // dropAfter removes the segments after the i-th: what follows a hole is not
@@ -351,8 +357,13 @@ func (l *Log) recoverSegment(s *segment) (end int64, cut bool, err error) {
 	}
 	l.epochs.Set(epochs)
 	s.closeTimes()
-	if err := s.flushIndexes(false); err != nil && !volume.IsFull(err) {
-		return 0, false, err
+	if err := s.flushIndexes(false); err != nil {
+		if !volume.IsFull(err) {
+			return 0, false, err
+		}
+		if err := s.dropIndexes(); err != nil {
+			return 0, false, err
+		}
 	}
 	s.unsynced = s.size.Load() > 0 // else there are no index files
 	if err := l.staleTxns(s); err != nil {
@@ -427,12 +438,32 @@ func (l *Log) settle(o openOptions, found listing, end, checked int64) error {
 	if err := l.dropStraySnapshots(min(end, checked)); err != nil {
 		return err
 	}
-	if checked == notChecked && len(l.snapshots) == 0 {
-		return nil // closed in order by a version that kept no snapshots
-	}
 	// Segments that were checked get their transaction index anew, so the
 	// replay must begin before them.
-	return l.reloadProducers(min(end, checked), end, o.now.UnixMilli())
+	if err := l.reloadProducers(min(end, checked), end, o.now.UnixMilli()); err != nil {
+		return err
+	}
+	return l.keepRecoveryPoint(o, checked)
+}
+
+// keepRecoveryPoint makes the indexes durable of a segment that was checked
+// although it ends at the recovery point. That stays where it is then: if it moved
+// down with every crash, holes that compaction has left would come to lie above it.
+func (l *Log) keepRecoveryPoint(o openOptions, checked int64) error {
+	list := *l.segments.Load()
+	i := floorSegment(list, checked)
+	if checked == notChecked || i+1 >= len(list) || list[i+1].base > min(o.recoveryPoint, l.flushed.Load()) {
+		return nil
+	}
+	s := list[i]
+	for _, suffix := range [...]string{format.IndexSuffix, format.TimeIndexSuffix} {
+		if err := syncFile(l.dir, s.path(suffix)); err != nil {
+			return err
+		}
+	}
+	s.unsynced = false
+	l.safe.Store(list[i+1].base)
+	return nil
 }
 
 // storeEpochs takes over the epochs that recovery found, and makes the file agree

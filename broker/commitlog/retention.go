@@ -65,6 +65,20 @@ func (l *Log) Roll(now time.Time) error {
 func (l *Log) DeleteSegments(upTo int64) (deleted int, err error) {
 	l.filesMu.Lock()
 	defer l.filesMu.Unlock()
+	deleted, err = l.deleteSegments(upTo)
+	if deleted == 0 || err != nil {
+		return deleted, err
+	}
+	// The names tell the start offset from now on, so that it leaves the
+	// checkpoint. Nobody but other removals waits for this.
+	if err := l.syncFolder(); err != nil {
+		return deleted, l.health.Fail("delete segment", err)
+	}
+	return deleted, nil
+}
+
+// deleteSegments does it up to the sync of the folder. The caller holds filesMu.
+func (l *Log) deleteSegments(upTo int64) (deleted int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usable(); err != nil {
@@ -93,6 +107,5 @@ func (l *Log) DeleteSegments(upTo int64) (deleted int, err error) {
 			return deleted, l.health.Fail("delete segment", err)
 		}
 	}
-	l.dirDirty = true
 	return deleted, nil
 }

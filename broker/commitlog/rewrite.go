@@ -174,6 +174,11 @@ func (w *Rewrite) Commit() error {
 	if err := l.syncFolder(); err != nil {
 		return l.health.Fail("sync folder", err)
 	}
+	// Records are missing at the ends of the new segments, which recovery must
+	// not take for lost. It starts behind them once this is stored.
+	if err := l.storeRecoveryPoint(); err != nil {
+		return err
+	}
 	if err := w.exchange(); err != nil {
 		for _, out := range w.outs {
 			_ = out.close()

@@ -151,12 +151,12 @@ func (s *segment) load(interval int32) error {
 		if !errors.Is(err, format.ErrCorruptFile) && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := s.rebuild(h.File, interval); err != nil {
+		if err := s.remake(h.File, interval); err != nil {
 			return err
 		}
 	}
-	s.offsets.Seal()
-	s.times.Seal()
+	s.offsets.SealIfLoaded()
+	s.times.SealIfLoaded()
 	s.loaded.Store(true)
 	return nil
 }
@@ -198,6 +198,42 @@ func (s *segment) rebuild(f vfs.File, interval int32) error {
 		return err
 	}
 	return s.flushIndexes(false)
+}
+
+// remake makes the indexes of a sealed segment anew. No recovery will look at
+// them, so that their files are replaced as a whole or, on a full volume, not at
+// all: they are in memory then.
+func (s *segment) remake(f vfs.File, interval int32) error {
+	if err := s.rescan(f, interval); err != nil {
+		return err
+	}
+	offsets, times := s.offsets.Known(), s.times.Known()
+	err := vfs.ReplaceFile(s.dir.fs, s.path(format.IndexSuffix), index.Encode(offsets))
+	if err == nil {
+		err = vfs.ReplaceFile(s.dir.fs, s.path(format.TimeIndexSuffix), index.Encode(times))
+	}
+	switch {
+	case err == nil:
+		s.offsets.Set(offsets, len(offsets))
+		s.times.Set(times, len(times))
+		return nil
+	case volume.IsFull(err) || s.dir.log == nil:
+		return nil
+	}
+	return s.dir.log.health.FailUnlessFull("make index anew", err)
+}
+
+// dropIndexes removes index files that could not be written: a part of one
+// would be taken for the whole.
+func (s *segment) dropIndexes() error {
+	for _, suffix := range [...]string{format.IndexSuffix, format.TimeIndexSuffix} {
+		if err := s.dir.fs.Remove(s.path(suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	s.offsets.Lost()
+	s.times.Lost()
+	return nil
 }
 
 // rescan makes the indexes anew in memory, without what is known to be damaged.
@@ -302,7 +338,8 @@ type located struct {
 // locate finds the first batch whose last offset is ≥ offset. ok is false when
 // the segment ends before it.
 func (s *segment) locate(f vfs.File, offset, size int64, interval int32) (at located, ok bool, err error) {
-	rel := s.rel(min(offset, s.base+math.MaxInt32))
+	// An offset in a hole before the segment asks for its first batch.
+	rel := s.rel(min(max(offset, s.base), s.base+math.MaxInt32))
 	var from index.Offset
 	if t := s.tail.Load(); t != nil {
 		e, found := t.Floor(rel)

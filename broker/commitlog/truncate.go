@@ -3,6 +3,7 @@ package commitlog
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"slices"
 	"time"
 
@@ -34,7 +35,7 @@ func (l *Log) TruncateTo(offset int64) error {
 	if err := l.truncate(offset); err != nil {
 		return l.health.Fail("truncate", err)
 	}
-	return l.afterTruncate()
+	return l.storeRecoveryPoint()
 }
 
 // TruncateFullyAndStartAt empties the log and restarts it at offset.
@@ -51,10 +52,9 @@ func (l *Log) TruncateFullyAndStartAt(offset int64) error {
 	return l.restart(offset)
 }
 
-// afterTruncate stores the lowered recovery point, without which a crash after
-// new appends could leave unsynced bytes below the stored one. The caller holds
-// both locks.
-func (l *Log) afterTruncate() error {
+// storeRecoveryPoint has the recovery point on disk before it returns: after a
+// truncation a crash could else leave unsynced bytes below the stored one.
+func (l *Log) storeRecoveryPoint() error {
 	if l.hooks.truncated == nil {
 		return nil
 	}
@@ -98,6 +98,13 @@ func (l *Log) truncate(offset int64) error {
 	if err := l.dropSnapshots(func(o int64) bool { return o > end }); err != nil {
 		return err
 	}
+	// The new end may lie in a gap and the next segment begin there. With the
+	// recovery point at the end that hole is not taken for lost records.
+	if err := l.doSync(l.collectSync(math.MaxInt64)); err != nil {
+		return err
+	}
+	l.flushed.Store(end)
+	l.safe.Store(end)
 	return l.reloadProducers(end, end, time.Now().UnixMilli())
 }
 
@@ -181,7 +188,7 @@ func (l *Log) restart(offset int64) error {
 	if err := l.doRestart(offset); err != nil {
 		return l.health.Fail("restart log", err)
 	}
-	return l.afterTruncate()
+	return l.storeRecoveryPoint()
 }
 
 func (l *Log) doRestart(offset int64) error {

@@ -141,6 +141,9 @@ func searchKey[E Entry[E]](entries []E, key int64) int {
 	return lo - 1
 }
 
+// Lost says that the file is gone: the next Flush writes all entries.
+func (x *File[E]) Lost() { x.written = 0 }
+
 // Flush writes the entries that the file lacks and cuts what lies beyond them.
 // Without create a file that is missing stays so.
 func (x *File[E]) Flush(fsys vfs.FS, name string, sync, create bool) error {
