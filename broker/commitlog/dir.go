@@ -121,7 +121,15 @@ func (d *logDir) open(ctx context.Context) error {
 	}
 	d.readDamage()
 	d.opened.Store(true)
-	return d.checkpoint()
+	err = d.checkpoint()
+	if err != nil && volume.IsFull(err) {
+		// Others have taken the reserve too. What is stored holds as long as no
+		// records are taken, and the logs must be open for retention to make room.
+		d.m.logger.Error("no space for checkpoints", "dir", d.path, "err", err)
+		d.work.checkpoint.Store(true)
+		return nil
+	}
+	return err
 }
 
 // make creates the directory, durably, unless it is there.
