@@ -184,7 +184,7 @@ func (d *logDir) openLogs(ctx context.Context, clean bool, recovery, starts, cle
 	if err != nil {
 		return err
 	}
-	var done atomic.Int64
+	progress := newProgress(d.m.logger, d.path, len(found), clean)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(d.m.cfg.RecoveryThreads)
 	for _, tp := range found {
@@ -204,13 +204,18 @@ func (d *logDir) openLogs(ctx context.Context, clean bool, recovery, starts, cle
 			if err := d.adopt(l); err != nil {
 				return errors.Join(err, l.release())
 			}
+			done := progress.one()
 			if d.m.cfg.Progress != nil {
-				d.m.cfg.Progress(Progress{Dir: d.path, Partition: tp, Done: int(done.Add(1)), Total: len(found), Recovered: !clean})
+				d.m.cfg.Progress(Progress{Dir: d.path, Partition: tp, Done: done, Total: len(found), Recovered: !clean})
 			}
 			return nil
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	progress.end()
+	return nil
 }
 
 // adopt registers a log that was found on disk.

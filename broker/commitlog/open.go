@@ -211,6 +211,7 @@ func (l *Log) recover(o openOptions) (end, checked int64, err error) {
 	// The segment of the last safe record counts too: if it was sealed right at
 	// the recovery point, its indexes may not have been synced.
 	first := floorSegment(list, o.recoveryPoint-1)
+	l.tellRecovery(list[first:])
 	for i := first; i < len(list); i++ {
 		next, cut, err := l.recoverSegment(list[i])
 		if err != nil {

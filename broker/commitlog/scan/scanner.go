@@ -51,15 +51,22 @@ func (s *Scanner) Free() {
 
 // window gives n bytes at pos, reading ahead. n must not pass end.
 func (s *Scanner) window(n int) ([]byte, error) {
-	if lo := s.Pos - s.at; lo >= 0 && lo+int64(n) <= int64(len(s.buf)) {
-		return s.buf[lo : lo+int64(n)], nil
+	var kept []byte // what is here already is not read again
+	if lo := s.Pos - s.at; lo >= 0 && lo < int64(len(s.buf)) {
+		kept = s.buf[lo:]
+	}
+	if len(kept) >= n {
+		return kept[:n], nil
 	}
 	want := int(min(int64(max(n, s.chunk)), s.End-s.Pos))
-	if cap(s.buf) < want {
-		s.buf = make([]byte, want)
+	buf := s.buf
+	if cap(buf) < want {
+		buf = make([]byte, want)
 	}
-	s.buf, s.at = s.buf[:want], s.Pos
-	got, err := s.f.ReadAt(s.buf, s.Pos)
+	have := copy(buf[:want], kept)
+	s.buf, s.at = buf[:want], s.Pos
+	got, err := s.f.ReadAt(s.buf[have:], s.Pos+int64(have))
+	got += have
 	s.buf = s.buf[:got]
 	if got >= n {
 		return s.buf[:n], nil
