@@ -396,6 +396,7 @@ func (w *world) check(l *Log, m model) {
 		return
 	}
 	w.checkContents(l, m, m)
+	w.checkLimits(l, m)
 	w.checkIndexes(l)
 	w.checkSound(l)
 	w.checkProducers(l, m)

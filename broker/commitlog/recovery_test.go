@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
+	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
 	"github.com/leatstream/leat/broker/vfs"
 )
@@ -87,4 +91,47 @@ func TestRecoveryIsReported(t *testing.T) {
 	if _, out := open(fsys); strings.Contains(out, "recovering") || !strings.Contains(out, "logs=4 recovered=false") {
 		t.Errorf("after a stop: %s", out)
 	}
+}
+
+// Directories are recovered side by side, and in each as many logs as there are
+// threads. The test blocks for good if they are not.
+func TestRecoveryIsParallel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fsys := vfs.NewMem()
+		config := ManagerConfig{Dirs: []string{"/a", "/b"}, FS: fsys, RecoveryThreads: 3}
+		m, err := OpenManager(t.Context(), config, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const logs = 6 // three in each directory
+		for i := range int32(logs) {
+			l, err := m.GetOrCreate(record.TopicPartition{Topic: "t", Partition: i}, [16]byte{1}, DefaultConfig())
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustAppend(t, l, plain(t, "v"), OriginClient)
+			if err := l.Sync(1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		config.FS = fsys.Clone() // killed
+		var seen sync.Map
+		var count atomic.Int32
+		all := make(chan struct{})
+		config.FS.(*vfs.Mem).Observe(func(c vfs.Call) {
+			if c.Op != vfs.OpRead || filepath.Ext(c.Name) != format.LogSuffix {
+				return
+			}
+			if _, again := seen.LoadOrStore(c.Name, true); !again && count.Add(1) == logs {
+				close(all)
+			}
+			<-all
+		})
+		again, err := OpenManager(t.Context(), config, nil, nil)
+		if err != nil || len(again.Logs()) != logs {
+			t.Fatal(len(again.Logs()), err)
+		}
+		_ = again.abandon()
+		_ = m.abandon()
+	})
 }

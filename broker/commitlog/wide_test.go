@@ -3,6 +3,7 @@ package commitlog
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/leatstream/leat/broker/record"
@@ -152,4 +153,43 @@ func (w *world) fail() {
 func (m *model) reopened() {
 	m.end = max(m.start, m.lastRecord(m.end))
 	m.flushed = m.end
+}
+
+// checkLimits reads up to offsets below the end, as consumers do up to the high
+// watermark and the last stable offset: whole batches below the limit, and all
+// that are asked for.
+func (w *world) checkLimits(l *Log, m model) {
+	w.t.Helper()
+	rng := rand.New(rand.NewPCG(w.seed, uint64(m.end)))
+	for range 6 {
+		if m.end <= m.start {
+			return
+		}
+		offset := m.start + rng.Int64N(m.end-m.start)
+		limit := offset + rng.Int64N(m.end-offset+1)
+		if b := m.from(limit); b != nil && b.base < limit {
+			limit = b.base // no high watermark lies within a batch
+		}
+		slice, err := l.Read(offset, 1<<20, true, limit)
+		if err != nil {
+			w.failf("read at %d up to %d: %v", offset, limit, err)
+			return
+		}
+		data, err := slice.Bytes(nil)
+		slice.Release()
+		if err != nil {
+			w.failf("read at %d up to %d: %v", offset, limit, err)
+		}
+		if want := m.from(offset); len(data) == 0 && want != nil && want.last < limit {
+			w.failf("read at %d up to %d gives nothing, want %v", offset, limit, want)
+		}
+		for next := offset; len(data) > 0; {
+			b, rest, err := record.Next(data)
+			if err != nil || b.LastOffset() >= limit || b.BaseOffset() != m.from(next).base {
+				w.failf("read at %d up to %d gives [%d,%d], %v, after %d", offset, limit, b.BaseOffset(), b.LastOffset(), err, next-1)
+				return
+			}
+			next, data = b.LastOffset()+1, rest
+		}
+	}
 }
