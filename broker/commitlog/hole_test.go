@@ -175,3 +175,33 @@ func dropLast(l *Log, base int64) error {
 	}
 	return w.Commit()
 }
+
+// A log that was cut in a hole ends there; its copy does so too, and takes its
+// place.
+func TestMoveOfALogThatEndsInAHole(t *testing.T) {
+	fsys := vfs.NewMem()
+	m := openTwo(t, fsys)
+	l, err := m.GetOrCreate(world0, [16]byte{1}, m.cfg.Defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, offset := range []int64{0, 9} {
+		o := record.NewOptions()
+		o.BaseOffset = offset
+		if _, err := l.AppendAsFollower(makeBatch(t, o, testNow.UnixMilli(), "v")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.TruncateTo(5); err != nil {
+		t.Fatal(err)
+	}
+	v := mustMove(t, m, "/b")
+	copyMove(t, v)
+	moved, err := v.Commit()
+	if err != nil || moved.EndOffset() != 5 {
+		t.Fatalf("moved log ends at %d, %v", moved.EndOffset(), err)
+	}
+	if info := mustAppend(t, moved, plain(t, "v"), OriginClient); info.FirstOffset != 5 {
+		t.Errorf("appended at %d", info.FirstOffset)
+	}
+}

@@ -161,12 +161,16 @@ func (v *Move) Copy(maxBytes int) (copied int, done bool, err error) {
 		buf = new([]byte)
 	}
 	defer v.m.copies.Put(buf)
+	end := v.source.EndOffset()
 	data, err := v.read(buf, maxBytes)
 	if err != nil || v.source.cuts.Load() != v.begun {
 		return 0, false, err
 	}
 	if err := v.append(data); err != nil {
 		return 0, false, err
+	}
+	if len(data) == 0 && v.source.StartOffset() <= v.future.EndOffset() { // else its records are gone
+		v.future.skip(end)
 	}
 	if err := v.future.AdvanceStart(min(v.source.StartOffset(), v.future.EndOffset())); err != nil {
 		return 0, false, err
@@ -200,6 +204,13 @@ func (v *Move) read(buf *[]byte, maxBytes int) ([]byte, error) {
 		}
 		n += len(b)
 	}
+}
+
+// skip has the log end at offset, after a gap, as the log ends that it copies.
+func (l *Log) skip(offset int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end.Store(max(offset, l.EndOffset()))
 }
 
 // append adds batches to the copy. Its first one may begin before the source's
