@@ -207,7 +207,7 @@ func newPerfLatencyCmd(a *App) *cobra.Command {
 			"then keep batches as they are written (compression.type=producer).",
 		Example: "  leat perf latency t\n  leat perf latency t --rate 5000 --for 60s --acks 1\n" +
 			"  leat perf latency t --raw --for 60s --acks 1",
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeTopics(),
+		Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeTopics(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.load.Topic = args[0]
 			return a.perfLatency(cmd.Context(), f)
