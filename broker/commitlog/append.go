@@ -54,6 +54,7 @@ type AppendInfo struct {
 type Prepared struct {
 	batches   []byte // whole batches, owned by the caller unless recoded
 	opts      AppendOptions
+	count     int   // of batches
 	records   int64 // by offsets, so that compacted batches count as before
 	maxTime   int64
 	appendMs  int64  // -1 or the LogAppendTime
@@ -173,6 +174,7 @@ func clientRules(b record.Batch) error {
 }
 
 func (p *Prepared) note(b record.Batch) {
+	p.count++
 	p.records += int64(b.LastOffsetDelta()) + 1
 	p.maxTime = max(p.maxTime, b.MaxTimestamp())
 	p.producers = p.producers || b.HasProducerID()
@@ -340,43 +342,63 @@ func (l *Log) flushDue(info AppendInfo) bool {
 
 // append does AppendPrepared. The caller holds mu.
 func (l *Log) append(p *Prepared, leaderEpoch int32) (AppendInfo, error) {
-	info := AppendInfo{
-		FirstOffset: l.EndOffset(), LastOffset: l.EndOffset() - 1, LogAppendTime: p.appendMs, MaxTimestamp: p.maxTime,
+	l.pending.Reset()
+	info, ready, err := l.plan(p, leaderEpoch, l.EndOffset())
+	if err != nil || !ready {
+		return info, err
+	}
+	return info, l.write(p, info)
+}
+
+// plan gives p its offsets, from next on, stages its changes of producer state
+// and rolls the active segment if p does not go into it. When next is not the end
+// of the log, p is to follow what joins has let it follow. ready is false when
+// there is nothing to write. The caller holds mu.
+func (l *Log) plan(p *Prepared, leaderEpoch int32, next int64) (info AppendInfo, ready bool, err error) {
+	info = AppendInfo{
+		FirstOffset: next, LastOffset: next - 1, LogAppendTime: p.appendMs, MaxTimestamp: p.maxTime,
 		LogStartOffset: l.StartOffset(), LeaderEpoch: leaderEpoch, Size: len(p.batches), Records: p.records,
 	}
 	if err := l.usable(); err != nil || len(p.batches) == 0 {
-		return info, err
+		return info, false, err
 	}
 	if err := l.health.Reserve.Err(); err != nil {
-		return info, err
+		return info, false, err
 	}
 	cfg := l.cfg.Load()
 	if len(p.batches) > int(cfg.SegmentBytes) && p.opts.Origin != OriginReplication {
-		return info, fmt.Errorf("%w: %d > %d", ErrRecordListTooLarge, len(p.batches), cfg.SegmentBytes)
+		return info, false, fmt.Errorf("%w: %d > %d", ErrRecordListTooLarge, len(p.batches), cfg.SegmentBytes)
 	}
 	if p.producers && p.opts.Origin == OriginClient {
 		if dup, ok := l.findDuplicate(p.batches); ok {
 			info.FirstOffset, info.LastOffset = dup.FirstOffset(), dup.LastOffset
 			info.LogAppendTime, info.MaxTimestamp = dup.Timestamp, dup.Timestamp
 			info.Size, info.Records, info.Duplicate = 0, 0, true
-			return info, nil
+			return info, false, nil
 		}
 	}
-	if err := l.assign(p, leaderEpoch, &info); err != nil {
-		return info, err
+	if err := l.assign(p, leaderEpoch, next, &info); err != nil {
+		return info, false, err
 	}
+	if next == l.EndOffset() {
+		err = l.makeRoom(p, cfg, &info)
+	}
+	return info, err == nil, err
+}
+
+// makeRoom rolls the active segment when the batches of p, which come next, do
+// not go into it.
+func (l *Log) makeRoom(p *Prepared, cfg *Config, info *AppendInfo) error {
 	// A copy of a compacted log jumps over offsets; the new segment begins where
 	// the old one ends all the same, so that recovery sees no hole.
 	base := l.EndOffset()
 	if info.LastOffset-base > math.MaxInt32 {
 		base = info.FirstOffset
 	}
-	if s := l.active(); l.shouldRoll(s, cfg, len(p.batches), p.maxTime, info.LastOffset, p.opts.Now) && s.base != base {
-		if err := l.roll(base, p.opts.Now); err != nil {
-			return info, err
-		}
+	if s := l.active(); l.shouldRoll(s, cfg, ahead{}, len(p.batches), p.maxTime, info.LastOffset, p.opts.Now) && s.base != base {
+		return l.roll(base, p.opts.Now)
 	}
-	return info, l.write(p, cfg, info)
+	return nil
 }
 
 // findDuplicate looks for a batch that its producer has sent before.
@@ -394,11 +416,10 @@ func (l *Log) findDuplicate(batches []byte) (producer.Batch, bool) {
 	return producer.Batch{}, false
 }
 
-// assign gives the batches their offsets (or checks those of a copy), stages
-// the changes of producer state and notes new leader epochs.
-func (l *Log) assign(p *Prepared, leaderEpoch int32, info *AppendInfo) error {
-	l.pending.Reset()
-	next := l.EndOffset()
+// assign gives the batches their offsets from first on (or checks those of a
+// copy), stages the changes of producer state and notes new leader epochs.
+func (l *Log) assign(p *Prepared, leaderEpoch int32, first int64, info *AppendInfo) error {
+	next := first
 	copied := p.opts.Origin == OriginReplication
 	checks := producer.Checks{Epochs: !copied, Sequences: p.opts.Origin == OriginClient}
 	for rest := p.batches; len(rest) > 0; {
@@ -412,7 +433,7 @@ func (l *Log) assign(p *Prepared, leaderEpoch int32, info *AppendInfo) error {
 		} else if b.BaseOffset() < next || b.LastOffsetDelta() < 0 {
 			return fmt.Errorf("%w: batch at %d, expected %d or later", ErrOffsetOutOfRange, b.BaseOffset(), next)
 		}
-		if next == l.EndOffset() {
+		if next == first {
 			info.FirstOffset = b.BaseOffset()
 		}
 		if b.HasProducerID() {
@@ -433,8 +454,8 @@ func (l *Log) assign(p *Prepared, leaderEpoch int32, info *AppendInfo) error {
 
 // write puts the batches at the end of the active segment and publishes them.
 // A failed write is cut off again, so that the log is as before.
-func (l *Log) write(p *Prepared, cfg *Config, info AppendInfo) error {
-	s := l.active()
+func (l *Log) write(p *Prepared, info AppendInfo) error {
+	s, cfg := l.active(), l.cfg.Load()
 	pos := s.size.Load()
 	s.file.Touch()
 	h, err := s.file.Acquire()
@@ -456,6 +477,7 @@ func (l *Log) write(p *Prepared, cfg *Config, info AppendInfo) error {
 			return err
 		}
 	}
+	l.commit()
 	l.publish(s, p, cfg, info, pos)
 	return nil
 }
@@ -491,8 +513,15 @@ func (l *Log) preallocate(s *segment, h *logfile.Handle, cfg *Config, end int64)
 	}
 }
 
-// publish makes written batches visible: indexes, producer state, size, and the
-// end offset last.
+// commit takes over the staged changes of producer state.
+func (l *Log) commit() {
+	l.producers.Commit(&l.pending)
+	if l.producers.Unstable() {
+		l.unstable.Store(true)
+	}
+}
+
+// publish makes written batches visible: indexes, size, and the end offset last.
 func (l *Log) publish(s *segment, p *Prepared, cfg *Config, info AppendInfo, pos int64) {
 	at := pos
 	for rest := p.batches; len(rest) > 0; {
@@ -502,10 +531,6 @@ func (l *Log) publish(s *segment, p *Prepared, cfg *Config, info AppendInfo, pos
 		rest = after
 	}
 	end := info.LastOffset + 1
-	l.producers.Commit(&l.pending)
-	if l.producers.Unstable() {
-		l.unstable.Store(true)
-	}
 	if l.records == 0 {
 		l.oldest = p.opts.Now
 	}

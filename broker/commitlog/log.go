@@ -323,10 +323,14 @@ func (l *Log) jitter(base int64) int64 {
 	return int64(h % uint64(limit))
 }
 
+// ahead is what waits to be written to the active segment before an append.
+type ahead struct{ batches, bytes int }
+
 // shouldRoll tells whether the next append of size bytes, with largest
-// timestamp ts and last offset last, needs a new segment.
-func (l *Log) shouldRoll(s *segment, cfg *Config, size int, ts, last, now int64) bool {
-	have := s.size.Load()
+// timestamp ts and last offset last, needs a new segment. With something ahead of
+// it true may also mean that the segment must be looked at without.
+func (l *Log) shouldRoll(s *segment, cfg *Config, a ahead, size int, ts, last, now int64) bool {
+	have := s.size.Load() + int64(a.bytes)
 	if have == 0 {
 		return !s.holds(last)
 	}
@@ -341,7 +345,7 @@ func (l *Log) shouldRoll(s *segment, cfg *Config, size int, ts, last, now int64)
 	if s.firstTS >= 0 && ts >= 0 {
 		waited = ts - s.firstTS
 	}
-	return waited > age || s.full(cfg.SegmentIndexBytes) || !s.holds(last)
+	return waited > age || s.full(cfg.SegmentIndexBytes, a.batches) || !s.holds(last)
 }
 
 // roll seals the active segment and starts a new one at base. When it fails the

@@ -308,7 +308,12 @@ func (w *world) batch() []byte {
 	return out
 }
 
+// append appends up to three batches one after the other, or a group of some.
 func (w *world) append() {
+	if w.rng.IntN(4) == 0 {
+		w.appendGroup(2 + w.rng.IntN(5))
+		return
+	}
 	n := 1 + w.rng.IntN(3)*w.rng.IntN(2)
 	for range n {
 		data := w.batch()
@@ -320,16 +325,62 @@ func (w *world) append() {
 			w.failf("append: %v", err)
 			return
 		}
-		w.note("append [%d,%d] %d bytes", info.FirstOffset, info.LastOffset, info.Size)
-		if info.FirstOffset != w.model.end {
-			w.failf("append at %d, want %d", info.FirstOffset, w.model.end)
-		}
-		w.model.add(w.asStored(data), info.FirstOffset)
+		w.appended(info, w.asStored(data))
 		if w.cfg.FlushMessages == 1 && w.log.FlushedOffset() != w.model.end {
 			w.failf("flush.messages=1 and flushed %d of %d", w.log.FlushedOffset(), w.model.end)
 		}
 		w.model.flushed = max(w.model.flushed, w.log.FlushedOffset())
 	}
+}
+
+// appended takes a batch into the model.
+func (w *world) appended(info AppendInfo, data []byte) {
+	w.note("append [%d,%d] %d bytes", info.FirstOffset, info.LastOffset, info.Size)
+	if info.FirstOffset != w.model.end {
+		w.failf("append at %d, want %d", info.FirstOffset, w.model.end)
+	}
+	w.model.add(data, info.FirstOffset)
+}
+
+// appendGroup appends n batches as a group, and has a due flush done.
+func (w *world) appendGroup(n int) {
+	w.note("group of %d", n)
+	before, due := w.model.clone(), false
+	var g Group
+	var all [][]byte
+	for range n {
+		data := w.batch()
+		if len(w.asStored(data)) > int(w.cfg.SegmentBytes) {
+			continue
+		}
+		a := new(GroupAppend)
+		if err := w.log.Prepare(&a.Prepared, data, AppendOptions{Origin: OriginCoordinator, Now: testNow.UnixMilli()}); err != nil {
+			w.failf("prepare: %v", err)
+			return
+		}
+		g.Add(a)
+		all = append(all, data)
+		w.model.add(w.asStored(data), w.model.end) // the next batch continues its sequence
+	}
+	w.log.AppendGroup(&g, w.epoch)
+	w.model = before
+	for i, a := range g.appends {
+		if a.Err != nil {
+			w.failf("append: %v", a.Err)
+			return
+		}
+		w.appended(a.Info, w.asStored(all[i]))
+		due = due || a.Info.FlushDue
+	}
+	if !due && w.cfg.FlushMessages == 1 && len(g.appends) > 0 {
+		w.failf("flush.messages=1 and no flush is due")
+	}
+	if due {
+		if err := w.log.Sync(w.log.EndOffset()); err != nil {
+			w.failf("sync: %v", err)
+		}
+	}
+	w.model.flushed = max(w.model.flushed, w.log.FlushedOffset())
 }
 
 func (w *world) truncate() {

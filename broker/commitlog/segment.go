@@ -322,10 +322,10 @@ func (s *segment) makeIndexes() error {
 	return nil
 }
 
-// full tells whether an index has reached segment.index.bytes; the time index
-// keeps a place for the last entry.
-func (s *segment) full(maxBytes int32) bool {
-	return s.offsets.Len() >= int(maxBytes)/8 || s.times.Len() >= int(maxBytes)/12-1
+// full tells whether an index has reached segment.index.bytes, or may have after
+// more batches; the time index keeps a place for the last entry.
+func (s *segment) full(maxBytes int32, more int) bool {
+	return s.offsets.Len()+more >= int(maxBytes)/8 || s.times.Len()+more >= int(maxBytes)/12-1
 }
 
 // located is a batch found in a segment.

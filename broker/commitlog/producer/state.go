@@ -178,6 +178,33 @@ func (u *Update) Reset() {
 	u.staged, u.begun, u.ended = u.staged[:0], u.begun[:0], u.ended[:0]
 }
 
+// Len is the number of producers whose state is staged.
+func (u *Update) Len() int { return len(u.staged) }
+
+// Has tells whether a producer's state is staged.
+func (u *Update) Has(id int64) bool {
+	for i := range u.staged {
+		if u.staged[i].id == id {
+			return true
+		}
+	}
+	return false
+}
+
+// Transactional tells whether a transaction begins or ends.
+func (u *Update) Transactional() bool { return len(u.begun)+len(u.ended) > 0 }
+
+// Cut takes back what was staged after the first n producers, none of whom may
+// have been staged again since. Transactions are taken back only all together,
+// with n = 0: they must not be staged behind others.
+func (u *Update) Cut(n int) {
+	if n == 0 {
+		u.Reset()
+		return
+	}
+	u.staged = u.staged[:n]
+}
+
 // of gives the staged copy of a producer's state. The pointer is valid until
 // the next call.
 func (u *Update) of(s *State, id int64) *producer {
