@@ -15,7 +15,8 @@ type AppendInfo = commitlog.AppendInfo
 // another goroutine. The results are valid until done returns.
 //
 // Batches are checked outside the partition's lock, then numbered and written
-// under it with one write per partition. Readers that the append has satisfied
+// under it with one write per partition; small appends that wait for a busy
+// partition share a write. Readers that the append has satisfied
 // are answered after done, so that the producer does not wait for them.
 func (m *Manager) Append(req *AppendRequest, done func([]AppendResult)) {
 	results := req.Results[:0]
@@ -86,14 +87,17 @@ func (m *Manager) appendOne(req *AppendRequest, i int, wait **appendPending, w *
 	if err := r.view.Load().leading(e.epoch()); err != nil {
 		return info, false, err
 	}
-	p := m.prepared.Get().(*commitlog.Prepared)
-	defer m.prepared.Put(p)
+	c := m.calls.Get().(*appendCall)
+	defer m.calls.Put(c)
 	opts := commitlog.AppendOptions{Origin: req.Origin.log(), Now: time.Now().UnixMilli(), DeferFlush: true}
-	if err := r.log().Prepare(p, e.Batches, opts); err != nil {
+	if err := r.log().Prepare(&c.Prepared, e.Batches, opts); err != nil {
 		return info, false, logError(err)
 	}
-	info, parked, err = r.append(p, e, req.Acks, func() *appendWaiter { return newWaiter(wait, i, len(req.Entries)) }, w)
-	return info, parked, logError(err)
+	c.req, c.i, c.pending, c.parked = req, i, *wait, false
+	r.appendInLine(c, w)
+	*wait = c.pending
+	c.req, c.pending = nil, nil
+	return c.Info, c.parked, logError(c.Err)
 }
 
 // logError names what a closed log means to a client: the partition has gone.
@@ -115,16 +119,20 @@ func (o Origin) log() commitlog.Origin {
 	}
 }
 
-func newWaiter(wait **appendPending, i, n int) *appendWaiter {
-	if *wait == nil {
-		*wait = &appendPending{pending: pending{left: 1}, results: make([]AppendResult, n), parked: make([]bool, n)}
+// newWaiter adds a part to the request that c belongs to, which will be answered
+// later.
+func (c *appendCall) newWaiter() *appendWaiter {
+	n := len(c.req.Entries)
+	if c.pending == nil {
+		c.pending = &appendPending{pending: pending{left: 1}, results: make([]AppendResult, n), parked: make([]bool, n)}
 	}
-	p := *wait
+	p := c.pending
 	p.mu.Lock() // an earlier part may be settled at the same time
 	p.left++
 	p.mu.Unlock()
-	a := &appendWaiter{part: part{p: &p.pending}, result: &p.results[i]}
-	p.parked[i] = true
+	a := &appendWaiter{part: part{p: &p.pending}, result: &p.results[c.i]}
+	p.parked[c.i] = true
 	p.waiters = append(p.waiters, a)
+	c.parked = true
 	return a
 }

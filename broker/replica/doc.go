@@ -15,6 +15,12 @@
 //     produce, fetch and the offset requests, parks what must wait (Pending) and
 //     checkpoints the high watermarks.
 //
+// Appends to one partition stand in a line (line, the pure decision who leads):
+// who finds the partition free appends at once; who finds it busy waits, and the
+// leader puts a group of those who wait into the log under one hold of the mutex,
+// with one move of the high watermark. A leader takes two turns at most, then the
+// head of the line leads.
+//
 // A log moves between log directories by a copy (mover): workers copy it within
 // a budget while it is in use, and the copy takes its place under the Replica's
 // mutex. moveQueue and budget are the pure parts.

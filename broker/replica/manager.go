@@ -63,10 +63,10 @@ type Manager struct {
 	logs    *commitlog.Manager
 	logger  *slog.Logger
 	metrics *metrics
-	// prepared pools the scratch space of appends.
-	prepared sync.Pool
-	flusher  *flusher
-	mover    *mover
+	// calls and turns pool the scratch space of appends.
+	calls, turns sync.Pool
+	flusher      *flusher
+	mover        *mover
 
 	// mu guards the tables, which only ApplyLeaderAndISR, ApplyStopReplica and
 	// Close change.
@@ -119,7 +119,8 @@ func NewManager(cfg Config, logs *commitlog.Manager, logger *slog.Logger, reg pr
 		topics: make(map[string]*topic), byID: make(map[TopicID]*topic),
 		watchers: make(map[string][]func([]LeadershipChange)),
 		flusher:  newFlusher(),
-		prepared: sync.Pool{New: func() any { return new(commitlog.Prepared) }},
+		calls:    sync.Pool{New: func() any { return newAppendCall() }},
+		turns:    sync.Pool{New: func() any { return new(turn) }},
 	}
 	m.mover = newMover(m)
 	if m.cfg.MoveThreads <= 0 {

@@ -31,6 +31,8 @@ type Replica struct {
 	// cfg is the topic's configuration.
 	cfg atomic.Pointer[TopicConfig]
 
+	line line // of appends; whoever leads it takes mu
+
 	mu   sync.Mutex
 	core *Partition
 	// visible counts the bytes that have come below the high watermark since
@@ -47,6 +49,7 @@ type Replica struct {
 	flushes []*appendWaiter
 	deletes []*deleteWaiter
 
+	turns   *sync.Pool // of *turn
 	flusher *flusher
 	// flushing: a goroutine syncs the log; flushTo is how far it must.
 	flushing bool
@@ -262,64 +265,6 @@ func (r *Replica) releaseAppends(hw int64, w *woken) {
 // there are, so that min.insync.replicas does not close a topic for good.
 func (r *Replica) minISR() int {
 	return min(r.cfg.Load().MinISR, len(r.core.Replicas()))
-}
-
-// append puts checked batches into the log and moves the high watermark. When
-// the answer has to wait (for replication with AcksAll, for a sync that
-// flush.messages asks for), parked is true and the waiter is queued.
-func (r *Replica) append(p *commitlog.Prepared, e *AppendEntry, acks int16, wait func() *appendWaiter, w *woken) (info commitlog.AppendInfo, parked bool, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.view.Load().leading(e.epoch()); err != nil {
-		return info, false, err
-	}
-	if acks == AcksAll && r.core.InSync() < r.minISR() {
-		return info, false, ErrNotEnoughReplicas
-	}
-	info, err = r.log().AppendPrepared(p, r.core.LeaderEpoch())
-	if err != nil {
-		return info, false, err
-	}
-	if info.FlushDue {
-		r.flush(info.LastOffset + 1)
-	}
-	if !info.Duplicate {
-		r.grown(info.LastOffset+1, info.Size, w)
-	}
-	var queue *[]*appendWaiter
-	switch {
-	case acks == AcksAll && r.core.HighWatermark() <= info.LastOffset:
-		queue = &r.appends
-	case acks != 0 && info.FlushDue:
-		queue = &r.flushes
-	default:
-		return info, false, nil
-	}
-	a := wait()
-	a.replica, a.required, a.info = r, info.LastOffset+1, info
-	*queue = append(*queue, a)
-	return info, true, nil
-}
-
-// grown tells the core and the readers that the log ends at end, size bytes
-// later than before. While a sync is owed, what is new does not count yet.
-func (r *Replica) grown(end int64, size int, w *woken) {
-	r.appended += int64(size)
-	var eff Effects
-	if r.flushing {
-		r.core.AppendedUnsynced(end)
-	} else {
-		eff = r.core.Appended(end)
-	}
-	if eff.HighWatermarkMoved && len(r.marks) == 0 && r.core.HighWatermark() == end {
-		r.visible = r.appended // the usual case with one replica: no mark needed
-	} else {
-		r.marks = append(r.marks, mark{end: end, cum: r.appended})
-	}
-	r.apply(eff, w)
-	if !eff.HighWatermarkMoved {
-		r.fetches.advanceFollowers(w)
-	}
 }
 
 // epoch is the epoch check of the entry in leading's terms.
