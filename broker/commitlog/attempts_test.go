@@ -125,9 +125,13 @@ func tryUpkeep(w *world) (model, error) {
 	return w.model, nil
 }
 
+// tryEpoch begins an epoch, which the file learns with its first record.
 func tryEpoch(w *world) (model, error) {
 	w.epoch++
-	return w.model, w.log.StartEpoch(w.epoch, w.log.EndOffset())
+	if err := w.log.StartEpoch(w.epoch, w.log.EndOffset()); err != nil {
+		return w.model, err
+	}
+	return tryAppend(w)
 }
 
 func tryClose(w *world) (model, error) { return w.model, w.m.Close(3) }

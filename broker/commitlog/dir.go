@@ -41,6 +41,7 @@ type logDir struct {
 	work work
 
 	creating atomic.Int32 // logs that are being created
+	entries  sharedSync   // folders of logs
 }
 
 func newLogDir(m *Manager, path string) *logDir {
@@ -282,7 +283,8 @@ func (d *logDir) options(tp record.TopicPartition, c Config) openOptions {
 	}
 }
 
-// create makes a new log.
+// create makes a new log; its folder is there for good once entries has synced
+// it, and what the folder holds with the first records.
 func (d *logDir) create(tp record.TopicPartition, topicID [16]byte, c Config) (*Log, error) {
 	l, err := openLog(d.options(tp, c))
 	if err == nil && topicID != [16]byte{} {
@@ -290,14 +292,52 @@ func (d *logDir) create(tp record.TopicPartition, topicID [16]byte, c Config) (*
 			err = errors.Join(err, l.release())
 		}
 	}
-	if err == nil {
-		err = d.m.cfg.FS.SyncDir(d.path)
-	}
 	if err != nil {
 		return nil, d.health.FailUnlessFull("create log", err)
 	}
+	l.made = d.entries.made.Add(1)
 	d.add(l)
 	return l, nil
+}
+
+// keep makes the folder of a log durable that create has made.
+func (d *logDir) keep(l *Log) error {
+	return d.entries.sync(l.made, func() error {
+		if err := d.health.Err(); err != nil {
+			return err
+		}
+		if err := d.m.cfg.FS.SyncDir(d.path); err != nil {
+			return d.health.FailUnlessFull("create log", err)
+		}
+		return nil
+	})
+}
+
+// sharedSync makes numbered changes durable, with one sync for all that were made
+// before it began.
+type sharedSync struct {
+	made   atomic.Int64 // changes so far
+	synced atomic.Int64 // changes that are durable
+
+	mu sync.Mutex // held during a sync
+}
+
+// sync returns when the change with a number is durable.
+func (s *sharedSync) sync(number int64, do func() error) error {
+	if s.synced.Load() >= number {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.synced.Load() >= number {
+		return nil
+	}
+	upTo := s.made.Load()
+	err := do()
+	if err == nil {
+		s.synced.Store(upTo)
+	}
+	return err
 }
 
 // truncated stores lowered recovery points and start offsets. While the directory is being opened

@@ -30,6 +30,7 @@ type Log struct {
 	health *volume.Health
 	logger *slog.Logger
 	hooks  hooks
+	made   int64 // number of the change of the log directory that made the folder; 0: it was there
 
 	cfg      atomic.Pointer[Config]
 	segments atomic.Pointer[[]*segment] // by base offset, never empty; replaced, never changed
@@ -56,10 +57,15 @@ type Log struct {
 	// without records, which opening drops again; the next append mends it.
 	stored       epoch.History
 	storedBehind bool
-	dirDirty     bool  // folder entries changed since the last sync
-	records      int64 // appended since the last sync
-	oldest       int64 // ms, when the first of them came; 0: none
-	idleExpiry   int64 // ms after which silent producers are forgotten
+	// fresh: nothing of the log was ever synced but its folder's place in the log
+	// directory. Then the topic id and the epoch of the first records need no sync
+	// of their own: the first sync of the log does them too, and before it a crash
+	// leaves nothing that recovery would not read from the first record on.
+	fresh      bool
+	dirDirty   bool  // folder entries changed since the last sync
+	records    int64 // appended since the last sync
+	oldest     int64 // ms, when the first of them came; 0: none
+	idleExpiry int64 // ms after which silent producers are forgotten
 }
 
 // hooks are what a log asks of its manager. All may be nil.
@@ -167,10 +173,9 @@ func (l *Log) SetTopicID(id [16]byte) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
-	if err := l.health.ReplaceFile(l.dir.fs, l.dir.name(format.PartitionMetadataFile), format.EncodeTopicID(id)); err != nil {
+	if err := l.writeSide(format.PartitionMetadataFile, format.EncodeTopicID(id)); err != nil {
 		return l.health.FailUnlessFull("write partition.metadata", err)
 	}
-	l.dirDirty = false // replaceFile has synced the folder
 	l.topicID.Store(&id)
 	return nil
 }
@@ -207,15 +212,29 @@ func (l *Log) LatestEpoch() (epoch int32, ok bool) {
 // EpochForOffset is the leader epoch of the record at offset, -1 when unknown.
 func (l *Log) EpochForOffset(offset int64) int32 { return l.epochs.At(offset) }
 
-// StartEpoch records durably that epoch begins at startOffset; a leader calls it
-// when it becomes leader, before the first append.
-func (l *Log) StartEpoch(epoch int32, startOffset int64) error {
+// StartEpoch notes that epoch begins at startOffset; a leader calls it when it
+// becomes leader, before the first append. An epoch without records tells the
+// file nothing: the append that brings its first record writes it.
+func (l *Log) StartEpoch(leaderEpoch int32, startOffset int64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usable(); err != nil {
 		return err
 	}
-	return l.assignEpoch(epoch, startOffset)
+	if leaderEpoch < 0 {
+		return nil
+	}
+	e, end := epoch.Entry{Epoch: leaderEpoch, StartOffset: startOffset}, l.EndOffset()
+	if !l.epochs.Needs(e) {
+		return nil
+	}
+	next := l.epochs.History().Add(e)
+	if startOffset < end || !slices.Equal(next.WithoutEnd(end), l.stored.WithoutEnd(end)) {
+		return l.writeEpochs(next)
+	}
+	l.epochs.Set(next)
+	l.storedBehind = true
+	return nil
 }
 
 // assignEpoch notes an epoch's start unless it is known. The caller holds mu.
@@ -239,13 +258,29 @@ func (l *Log) writeEpochs(entries epoch.History) error {
 		l.storedBehind = false
 		return nil
 	}
-	if err := l.health.ReplaceFile(l.dir.fs, l.dir.name(format.EpochFile), entries.Encode()); err != nil {
+	if err := l.writeSide(format.EpochFile, entries.Encode()); err != nil {
 		return l.health.FailUnlessFull("write "+format.EpochFile, err)
 	}
-	l.dirDirty = false // replaceFile has synced the folder
+	if l.fresh && l.hooks.rolled != nil {
+		l.hooks.rolled(l, (*l.segments.Load())[0].base) // nothing is sealed, but the rest is to be synced
+	}
 	l.epochs.Set(entries)
 	l.stored, l.storedBehind = entries, false
 	return nil
+}
+
+// writeSide replaces a file beside the segments: durably, unless the log is fresh
+// and without records. Then the first record has it synced. The caller holds mu.
+func (l *Log) writeSide(file string, data []byte) error {
+	name := l.dir.name(file)
+	if list := *l.segments.Load(); l.fresh && len(l.stored) == 0 && l.EndOffset() == list[0].base {
+		return writeUnsynced(l.dir.fs, name, data)
+	}
+	err := l.health.ReplaceFile(l.dir.fs, name, data)
+	if err == nil {
+		l.dirDirty = false // replaceFile has synced the folder
+	}
+	return err
 }
 
 // AdvanceStart moves the start offset up (DeleteRecords, or a leader's start

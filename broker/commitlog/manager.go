@@ -204,9 +204,27 @@ func (m *Manager) Logs() []*Log {
 }
 
 // GetOrCreate finds a log or creates it in the directory with the fewest
-// partitions. A zero topicID is not recorded. A log known to lie on a directory
-// that failed is not created elsewhere: ErrStorage.
+// partitions, durably. A zero topicID is not recorded. A log known to lie on a
+// directory that failed is not created elsewhere: ErrStorage.
 func (m *Manager) GetOrCreate(tp record.TopicPartition, topicID [16]byte, c Config) (*Log, error) {
+	l, err := m.make(tp, topicID, c)
+	if err == nil {
+		err = m.dirOf(l).keep(l)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Prepare does the part of GetOrCreate that does not wait for the disk. Of many
+// logs that were prepared the first GetOrCreate makes all durable.
+func (m *Manager) Prepare(tp record.TopicPartition, topicID [16]byte, c Config) error {
+	_, err := m.make(tp, topicID, c)
+	return err
+}
+
+func (m *Manager) make(tp record.TopicPartition, topicID [16]byte, c Config) (*Log, error) {
 	mu := m.creation(tp)
 	mu.Lock()
 	defer mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/leatstream/leat/broker/commitlog/epoch"
@@ -58,6 +59,12 @@ func openLog(o openOptions) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l.fresh {
+		if err := l.begin(o); err != nil {
+			return nil, err
+		}
+		return l, nil
+	}
 	if err := l.loadSegments(o, found); err != nil {
 		_ = l.closeFiles()
 		return nil, err
@@ -70,8 +77,38 @@ type listing struct {
 	logs      []int64 // bases, ascending
 	sizes     map[int64]int64
 	snapshots []int64
+	indexed   bool // an index file holds something
 	epochs    bool
 	topicID   bool
+
+	epochsGood bool // the file of epochs was readable, or missing
+}
+
+// begin makes the first segment of a log whose folder is new. Its file is opened
+// again by whoever uses it: of many new partitions few may ever be.
+func (l *Log) begin(o openOptions) error {
+	s := newSegment(l.dir, max(0, o.start))
+	if err := s.file.Make(); err != nil {
+		return err
+	}
+	l.epochs = &epoch.Cache{}
+	l.producers = producer.New()
+	s.jitter = l.jitter(s.base)
+	s.created = o.now.UnixMilli()
+	s.resetIndexes()
+	s.becomeEmpty()
+	l.segments.Store(&[]*segment{s})
+	for _, offset := range []*atomic.Int64{&l.start, &l.end, &l.flushed, &l.safe} {
+		offset.Store(s.base)
+	}
+	return nil
+}
+
+// becomeEmpty readies a segment without bytes for appends.
+func (s *segment) becomeEmpty() {
+	s.txns.Set(nil)
+	s.loaded.Store(true)
+	s.tail.Store(&index.Tail{})
 }
 
 // listFolder makes or reads the folder and clears away what a crash left of
@@ -80,7 +117,7 @@ func (l *Log) listFolder(o openOptions) (listing, error) {
 	found := listing{sizes: map[int64]int64{}}
 	entries, err := o.fs.ReadDir(o.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		l.dirDirty = true
+		l.fresh = true
 		return found, o.fs.MkdirAll(o.path, 0o755)
 	}
 	if err != nil {
@@ -109,6 +146,12 @@ func (l *Log) listFolder(o openOptions) (listing, error) {
 			found.snapshots = append(found.snapshots, base)
 		case suffix != "":
 			side = append(side, name)
+			if !found.indexed {
+				var info fs.FileInfo
+				if info, err = e.Info(); err == nil {
+					found.indexed = info.Size() > 0
+				}
+			}
 		case name == format.EpochFile:
 			found.epochs = true
 		case name == format.PartitionMetadataFile:
@@ -139,7 +182,8 @@ func (l *Log) removeOrphans(found listing, side []string) error {
 
 // loadSegments builds the log's state from its folder.
 func (l *Log) loadSegments(o openOptions, found listing) error {
-	if err := l.loadSideFiles(found); err != nil {
+	l.noteSynced(o, found)
+	if err := l.loadSideFiles(&found); err != nil {
 		return err
 	}
 	var list []*segment
@@ -165,14 +209,29 @@ func (l *Log) loadSegments(o openOptions, found listing) error {
 		}
 	}
 	l.segments.Store(&list)
-	end, checked, err := l.recover(o)
+	end, checked, err := l.recover(o, found)
 	if err != nil {
 		return err
 	}
 	return l.settle(o, found, end, checked)
 }
 
-func (l *Log) loadSideFiles(found listing) error {
+// noteSynced judges what the process before has left unsynced: of a log with
+// nothing below its recovery point that may be everything.
+func (l *Log) noteSynced(o openOptions, found listing) {
+	never := o.recoveryPoint <= 0 && (len(found.logs) == 0 || found.logs[0] == 0)
+	switch {
+	case never && (!o.clean || found.empty()):
+		l.fresh = true
+	case !o.clean:
+		l.dirDirty = true
+	}
+}
+
+// empty tells whether the folder holds one segment without bytes.
+func (f *listing) empty() bool { return len(f.logs) == 1 && f.sizes[f.logs[0]] == 0 && !f.indexed }
+
+func (l *Log) loadSideFiles(found *listing) error {
 	l.epochs = &epoch.Cache{}
 	var err error
 	if found.epochs {
@@ -183,8 +242,15 @@ func (l *Log) loadSideFiles(found listing) error {
 			l.logger.Warn("leader epochs are unreadable and will be refilled from the log", "partition", l.tp, "err", err)
 		}
 	}
+	if found.epochsGood = err == nil; found.epochsGood {
+		l.stored = l.epochs.History()
+	}
 	if found.topicID {
 		id, err := format.ReadTopicID(l.dir.fs, l.dir.name(format.PartitionMetadataFile))
+		if errors.Is(err, format.ErrCorruptFile) && l.fresh {
+			l.logger.Info("topic id was never synced and is unknown until the controller tells it", "partition", l.tp, "err", err)
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.dir.name(format.PartitionMetadataFile), err)
 		}
@@ -199,8 +265,13 @@ const notChecked = math.MaxInt64
 // recover finds the end of the log. After an orderly stop it looks at the last
 // segment only, else it checks every batch of every segment that may hold
 // unsynced bytes; checked is the base of the first of those.
-func (l *Log) recover(o openOptions) (end, checked int64, err error) {
+func (l *Log) recover(o openOptions, found listing) (end, checked int64, err error) {
 	list := *l.segments.Load()
+	if found.empty() {
+		list[0].resetIndexes()
+		list[0].becomeEmpty()
+		return list[0].base, notChecked, nil
+	}
 	if o.clean {
 		end, err = l.openActive(list[len(list)-1])
 		if err == nil || !scan.BadBytes(err) {
@@ -470,12 +541,8 @@ func (l *Log) keepRecoveryPoint(o openOptions, checked int64) error {
 // storeEpochs takes over the epochs that recovery found, and makes the file agree
 // if it tells anything else of the records up to end.
 func (l *Log) storeEpochs(found listing, entries epoch.History, end int64) error {
-	old, err := epoch.Load(l.dir.fs, l.dir.name(format.EpochFile))
-	if err == nil {
-		l.stored = old.History()
-	}
 	l.epochs.Set(entries)
-	if err == nil && slices.Equal(l.stored.WithoutEnd(end), entries) {
+	if found.epochsGood && slices.Equal(l.stored.WithoutEnd(end), entries) {
 		l.storedBehind = len(l.stored) > len(entries)
 		return nil
 	}

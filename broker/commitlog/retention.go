@@ -92,6 +92,9 @@ func (l *Log) deleteSegments(upTo int64) (deleted int, err error) {
 	if n == 0 {
 		return 0, nil
 	}
+	if err := l.syncSide(); err != nil {
+		return 0, l.health.Fail("delete segment", err)
+	}
 	if err := l.advanceStart(max(l.StartOffset(), list[n].base)); err != nil {
 		return 0, err
 	}

@@ -31,7 +31,10 @@ func (l *Log) Sync(upTo int64) error {
 func (l *Log) syncSealed(upTo int64) error {
 	l.syncMu.Lock()
 	defer l.syncMu.Unlock()
-	if l.safe.Load() >= upTo {
+	l.mu.Lock()
+	fresh := l.fresh
+	l.mu.Unlock()
+	if l.safe.Load() >= upTo && !fresh {
 		return l.usable()
 	}
 	return l.syncLocked(upTo)
@@ -51,6 +54,7 @@ type syncWork struct {
 	sealed    []*segment // whose index files were never synced
 	txns      []*segment
 	snapshots []int64
+	side      bool // topic id and epochs
 	dir       bool
 }
 
@@ -91,7 +95,7 @@ func (l *Log) deletedBefore(err error) bool {
 // collectSync lists what a sync of the segments below upTo has to do. The caller
 // holds mu.
 func (l *Log) collectSync(upTo int64) syncWork {
-	w := syncWork{end: min(l.EndOffset(), upTo), snapshots: l.unsynced, dir: l.dirDirty}
+	w := syncWork{end: min(l.EndOffset(), upTo), snapshots: l.unsynced, side: l.fresh, dir: l.dirDirty || l.fresh}
 	from := l.flushed.Load()
 	list := *l.segments.Load()
 	first := floorSegment(list, from)
@@ -113,7 +117,7 @@ func (l *Log) collectSync(upTo int64) syncWork {
 			w.txns = append(w.txns, s)
 		}
 	}
-	l.unsynced, l.dirDirty = nil, false
+	l.unsynced, l.dirDirty, l.fresh = nil, false, false
 	if w.end == l.EndOffset() {
 		l.records, l.oldest = 0, 0
 	}
@@ -127,6 +131,9 @@ func (l *Log) doSync(w syncWork) error {
 		}
 	}
 	var names []string
+	if w.side {
+		names = append(names, l.dir.name(format.PartitionMetadataFile), l.dir.name(format.EpochFile))
+	}
 	for _, s := range w.sealed {
 		names = append(names, s.path(format.IndexSuffix), s.path(format.TimeIndexSuffix))
 	}
@@ -144,6 +151,25 @@ func (l *Log) doSync(w syncWork) error {
 	if w.dir {
 		return l.dir.fs.SyncDir(*l.dir.path.Load())
 	}
+	return nil
+}
+
+// syncSide makes the topic id and the epochs of a fresh log durable before the
+// log begins elsewhere than at 0, from which recovery would know that they may
+// not be. The caller holds mu.
+func (l *Log) syncSide() error {
+	if !l.fresh {
+		return nil
+	}
+	for _, file := range []string{format.PartitionMetadataFile, format.EpochFile} {
+		if err := syncFile(l.dir, l.dir.name(file)); err != nil {
+			return err
+		}
+	}
+	if err := l.dir.fs.SyncDir(*l.dir.path.Load()); err != nil {
+		return err
+	}
+	l.fresh, l.dirDirty = false, false
 	return nil
 }
 

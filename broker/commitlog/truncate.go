@@ -192,6 +192,9 @@ func (l *Log) restart(offset int64) error {
 }
 
 func (l *Log) doRestart(offset int64) error {
+	if err := l.syncSide(); err != nil {
+		return err
+	}
 	now := time.Now().UnixMilli()
 	list := *l.segments.Load()
 	l.start.Store(offset) // readers that meet a dropped segment find it out of range

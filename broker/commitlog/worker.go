@@ -55,11 +55,13 @@ func (w *work) signal() {
 	}
 }
 
-// syncSoon asks the worker to sync what a log has sealed below upTo, in a while.
+// syncSoon asks the worker to sync what a log has sealed below upTo, and what lies
+// beside its segments, in a while.
 func (d *logDir) syncSoon(l *Log, upTo int64) {
 	d.work.mu.Lock()
 	defer d.work.mu.Unlock()
-	if _, ok := d.work.rolled[l]; !ok { // else what is noted comes first
+	// What is noted comes first, unless only the files beside the segments are.
+	if have, ok := d.work.rolled[l]; !ok || have.upTo <= l.safe.Load() {
 		d.work.rolled[l] = sealed{upTo, time.Now().Add(sealedDelay)}
 		d.work.signal()
 	}

@@ -10,12 +10,13 @@ import (
 	"github.com/leatstream/leat/broker/record"
 )
 
-// prepareWorkers bounds how many logs are made at the same time.
-const prepareWorkers = 128
+// prepareWorkers bounds how many logs are made at the same time. The system makes
+// the folders of one log directory one after the other anyway.
+const prepareWorkers = 4
 
-// prepareLogs makes the logs of partitions that are new here, many at a time:
-// each costs several syncs, which the disk can do together. An error is left to
-// the partition's turn, where it is met again and answered; called under stateMu.
+// prepareLogs makes the logs of partitions that are new here, so that
+// one sync makes the folders of all durable. An error is left to the
+// partition's turn, where it is met again and answered; called under stateMu.
 func (m *Manager) prepareLogs(req *kmsg.LeaderAndISRRequest) {
 	var workers errgroup.Group
 	workers.SetLimit(prepareWorkers)
@@ -25,11 +26,7 @@ func (m *Manager) prepareLogs(req *kmsg.LeaderAndISRRequest) {
 			return
 		}
 		workers.Go(func() error {
-			log, err := m.logs.GetOrCreate(tp, id, m.cfg.TopicConfig(topic).Log)
-			if err == nil && p.Leader == m.cfg.BrokerID {
-				err = log.StartEpoch(p.LeaderEpoch, log.EndOffset())
-			}
-			return err
+			return m.logs.Prepare(tp, id, m.cfg.TopicConfig(topic).Log)
 		})
 	}
 	for i := range req.PartitionStates {

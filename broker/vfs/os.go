@@ -33,7 +33,12 @@ func (OS) RemoveAll(name string) error { return os.RemoveAll(name) }
 func (OS) Rename(oldName, newName string) error { return os.Rename(oldName, newName) }
 
 // MkdirAll implements FS.
-func (OS) MkdirAll(name string, perm fs.FileMode) error { return os.MkdirAll(name, perm) }
+func (OS) MkdirAll(name string, perm fs.FileMode) error {
+	if os.Mkdir(name, perm) == nil { // most often only the last folder is missing
+		return nil
+	}
+	return os.MkdirAll(name, perm)
+}
 
 // ReadDir implements FS.
 func (OS) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }

@@ -48,6 +48,15 @@ func (x *File) Create() error {
 	return nil
 }
 
+// Make makes the file, empty, and leaves it to Acquire to open it.
+func (x *File) Make() error {
+	f, err := x.open(os.O_RDWR | os.O_CREATE | os.O_TRUNC)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 // Adopt takes over an open file and gives it. It stays open until Admit says that
 // Opener would find it.
 func (x *File) Adopt(f vfs.File) *Handle {
