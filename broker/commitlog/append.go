@@ -540,4 +540,7 @@ func (l *Log) publish(s *segment, p *Prepared, cfg *Config, info AppendInfo, pos
 		t.Add(s.rel(end), uint32(at))
 	}
 	l.end.Store(end)
+	if pos == 0 && l.hooks.filled != nil {
+		l.hooks.filled(l)
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,8 +32,9 @@ type logDir struct {
 	opened      atomic.Bool
 	interrupted []record.TopicPartition // moves to here that were under way
 
-	mu   sync.Mutex
-	logs map[*Log]struct{}
+	mu     sync.Mutex
+	logs   map[*Log]struct{}
+	filled map[*Log]struct{} // those of them that may hold records or producers
 
 	checkpointMu sync.Mutex
 	written      map[string][]byte // contents of the checkpoint files
@@ -45,7 +48,7 @@ type logDir struct {
 }
 
 func newLogDir(m *Manager, path string) *logDir {
-	d := &logDir{m: m, path: path, brokerEpoch: -1, logs: map[*Log]struct{}{}, written: map[string][]byte{}}
+	d := &logDir{m: m, path: path, brokerEpoch: -1, logs: map[*Log]struct{}{}, filled: map[*Log]struct{}{}, written: map[string][]byte{}}
 	d.health = volume.NewHealth(path, func(dir string, err error) {
 		m.logger.Error("log directory is off line", "dir", dir, "err", err)
 		m.failures <- dirError{dir, err} // has room for one per directory
@@ -73,14 +76,58 @@ func (d *logDir) count() int {
 }
 
 func (d *logDir) add(l *Log) {
+	idle := l.idle()
 	d.mu.Lock()
 	d.logs[l] = struct{}{}
+	if !idle {
+		d.filled[l] = struct{}{}
+	}
 	d.mu.Unlock()
+}
+
+// fill notes that a log holds records. It does so for a copy that is not in its
+// place yet too, and for a log that is being deleted: retain looks again.
+func (d *logDir) fill(l *Log) {
+	d.mu.Lock()
+	d.filled[l] = struct{}{}
+	d.mu.Unlock()
+}
+
+// withRecords gives the logs for which time may have something to do, and
+// forgets of them those that have become empty.
+func (d *logDir) withRecords() []*Log {
+	d.mu.Lock()
+	out := make([]*Log, 0, len(d.filled))
+	for l := range d.filled {
+		if _, ok := d.logs[l]; ok {
+			out = append(out, l)
+		} else if l.closed.Load() {
+			delete(d.filled, l)
+		}
+	}
+	d.mu.Unlock()
+	return slices.DeleteFunc(out, d.drained)
+}
+
+// drained takes a log out of filled if it is idle.
+func (d *logDir) drained(l *Log) bool {
+	if !l.idle() {
+		return false
+	}
+	d.mu.Lock()
+	delete(d.filled, l)
+	d.mu.Unlock()
+	if l.idle() {
+		return true
+	}
+	d.fill(l) // its first record came in between
+	return false
 }
 
 func (d *logDir) remove(l *Log) {
 	d.mu.Lock()
 	delete(d.logs, l)
+	delete(d.filled, l)
 	d.mu.Unlock()
 }
 
@@ -187,7 +234,11 @@ func (d *logDir) openLogs(ctx context.Context, clean bool, recovery, starts, cle
 	}
 	progress := newProgress(d.m.logger, d.path, len(found), clean)
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(d.m.cfg.RecoveryThreads)
+	threads := d.m.cfg.RecoveryThreads
+	if clean { // hardly anything is read: what it takes is the processors' time
+		threads = max(threads, runtime.GOMAXPROCS(0))
+	}
+	group.SetLimit(threads)
 	for _, tp := range found {
 		group.Go(func() error {
 			if err := ctx.Err(); err != nil {
@@ -279,7 +330,7 @@ func (d *logDir) options(tp record.TopicPartition, c Config) openOptions {
 		fs: d.m.cfg.FS, path: filepath.Join(d.path, tp.String()), tp: tp, config: c, health: d.health, open: d.m.open,
 		logger: d.m.logger, cleaned: notCleaned,
 		idleExpiry: d.m.cfg.ProducerIDExpiration.Milliseconds(), now: time.Now(),
-		hooks: hooks{remove: d.removeLater, rolled: d.syncSoon, truncated: d.truncated, advanced: d.advanced, cleaned: func(*Log) error { return d.writeCleaned() }, damaged: d.damaged},
+		hooks: hooks{remove: d.removeLater, filled: d.fill, rolled: d.syncSoon, truncated: d.truncated, advanced: d.advanced, cleaned: func(*Log) error { return d.writeCleaned() }, damaged: d.damaged},
 	}
 }
 
@@ -297,6 +348,7 @@ func (d *logDir) create(tp record.TopicPartition, topicID [16]byte, c Config) (*
 	}
 	l.made = d.entries.made.Add(1)
 	d.add(l)
+	d.finishSoon(l)
 	return l, nil
 }
 

@@ -72,6 +72,8 @@ type Log struct {
 type hooks struct {
 	// remove deletes files after file.delete.delay.ms.
 	remove func(names []string, delayMs int64)
+	// filled tells that the first record came into a segment.
+	filled func(l *Log)
 	// rolled tells that the segments below upTo are sealed and should be synced soon.
 	rolled func(l *Log, upTo int64)
 	// truncated stores the recovery point, which has changed, before it returns.
@@ -497,12 +499,32 @@ func (l *Log) completeIndexes() error {
 	return nil
 }
 
+// finish makes the index files of a new log, so that a stop need not.
+func (l *Log) finish() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.active(); l.usable() == nil && s.size.Load() == 0 {
+		if err := s.makeIndexes(); err != nil {
+			_ = l.health.FailUnlessFull("make indexes", err) // which tells it, or the next try does
+		}
+	}
+}
+
 // empty tells whether the log never held anything and is on disk as it is in
 // memory, so that there is nothing to close in order. The caller holds mu.
 func (l *Log) empty() bool {
 	list := *l.segments.Load()
 	return len(list) == 1 && list[0].size.Load() == 0 && list[0].base == l.EndOffset() && !list[0].unsynced &&
 		l.producers.Len() == 0 && len(l.snapshots) == 0 && !l.dirDirty
+}
+
+// idle tells whether there is nothing that time would take from the log: neither
+// records nor producers.
+func (l *Log) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := *l.segments.Load()
+	return len(list) == 1 && list[0].size.Load() == 0 && l.producers.Len() == 0
 }
 
 // release closes the files without writing anything.

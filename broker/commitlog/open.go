@@ -78,6 +78,7 @@ type listing struct {
 	sizes     map[int64]int64
 	snapshots []int64
 	indexed   bool // an index file holds something
+	indexes   int  // index files, .txnindex left out
 	epochs    bool
 	topicID   bool
 
@@ -146,6 +147,9 @@ func (l *Log) listFolder(o openOptions) (listing, error) {
 			found.snapshots = append(found.snapshots, base)
 		case suffix != "":
 			side = append(side, name)
+			if suffix != format.TxnIndexSuffix {
+				found.indexes++
+			}
 			if !found.indexed {
 				var info fs.FileInfo
 				if info, err = e.Info(); err == nil {
@@ -270,6 +274,7 @@ func (l *Log) recover(o openOptions, found listing) (end, checked int64, err err
 	if found.empty() {
 		list[0].resetIndexes()
 		list[0].becomeEmpty()
+		list[0].hasIndexes = found.indexes == 2 // no more than one segment's, which are not orphans
 		return list[0].base, notChecked, nil
 	}
 	if o.clean {

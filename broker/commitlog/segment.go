@@ -70,12 +70,13 @@ type segment struct {
 	times   index.File[index.Time]
 	txns    index.Txns
 
-	indexed   int64 // position of the newest offset index entry, 0 if none
-	firstTS   int64 // largest timestamp of the first append, -1 if unknown
-	created   int64 // ms; age of a segment whose records have no timestamps
-	jitter    int64 // ms off segment.ms
-	allocated int64 // bytes reserved in the file
-	unsynced  bool  // sealed, and its index files were not synced yet
+	indexed    int64 // position of the newest offset index entry, 0 if none
+	firstTS    int64 // largest timestamp of the first append, -1 if unknown
+	created    int64 // ms; age of a segment whose records have no timestamps
+	jitter     int64 // ms off segment.ms
+	allocated  int64 // bytes reserved in the file
+	unsynced   bool  // sealed, and its index files were not synced yet
+	hasIndexes bool  // it has index files though it may hold no records
 }
 
 func newSegment(dir *folder, base int64) *segment {
@@ -310,6 +311,10 @@ func (s *segment) flushIndexes(sync bool) error {
 // makeIndexes makes the index files of a segment without records. A broker that
 // opens the folder after a clean stop expects them.
 func (s *segment) makeIndexes() error {
+	if s.hasIndexes {
+		return nil
+	}
+	all := true
 	for _, suffix := range []string{format.IndexSuffix, format.TimeIndexSuffix} {
 		f, err := s.dir.fs.OpenFile(s.path(suffix), os.O_RDWR|os.O_CREATE, 0o644)
 		if err == nil {
@@ -318,7 +323,9 @@ func (s *segment) makeIndexes() error {
 		if err != nil && !volume.IsFull(err) { // a missing index is made anew on opening
 			return err
 		}
+		all = all && err == nil
 	}
+	s.hasIndexes = all
 	return nil
 }
 

@@ -3,6 +3,7 @@ package commitlog
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,18 @@ type work struct {
 	mu       sync.Mutex
 	rolled   map[*Log]sealed // logs with newly sealed segments
 	removals []removal       // unordered
+	unmade   []unmade        // in the order of their times
 }
+
+// unmade is a new log that lacks its index files. They are made a little later:
+// whoever creates many partitions waits for what they need, not for that.
+type unmade struct {
+	log *Log
+	due time.Time
+}
+
+// finishDelay is how much later the index files of a new log are made.
+const finishDelay = 2 * time.Second
 
 // sealed says that a log's segments below upTo are to be synced at a time.
 type sealed struct {
@@ -64,6 +76,35 @@ func (d *logDir) syncSoon(l *Log, upTo int64) {
 	if have, ok := d.work.rolled[l]; !ok || have.upTo <= l.safe.Load() {
 		d.work.rolled[l] = sealed{upTo, time.Now().Add(sealedDelay)}
 		d.work.signal()
+	}
+}
+
+// finishSoon asks the worker to make the index files of a new log.
+func (d *logDir) finishSoon(l *Log) {
+	d.work.mu.Lock()
+	d.work.unmade = append(d.work.unmade, unmade{l, time.Now().Add(finishDelay)})
+	first := len(d.work.unmade) == 1
+	d.work.mu.Unlock()
+	if first {
+		d.work.signal()
+	}
+}
+
+// finishDue makes the index files of the new logs that have waited for it.
+func (d *logDir) finishDue(now time.Time) {
+	d.work.mu.Lock()
+	n := 0
+	for n < len(d.work.unmade) && !d.work.unmade[n].due.After(now) {
+		n++
+	}
+	due := slices.Clone(d.work.unmade[:n])
+	d.work.unmade = slices.Delete(d.work.unmade, 0, n)
+	if len(d.work.unmade) == 0 {
+		d.work.unmade = nil
+	}
+	d.work.mu.Unlock()
+	for _, u := range due {
+		u.log.finish()
 	}
 }
 
@@ -174,6 +215,9 @@ func (d *logDir) nextDue(lastFlush time.Time) time.Duration {
 	}
 	d.work.mu.Lock()
 	defer d.work.mu.Unlock()
+	if len(d.work.unmade) > 0 {
+		wait = min(wait, time.Until(d.work.unmade[0].due))
+	}
 	for _, r := range d.work.removals {
 		wait = min(wait, time.Until(r.due))
 	}
@@ -198,6 +242,7 @@ func (d *logDir) step(now time.Time) {
 	for d.syncRolled(now) {
 		d.dropDue(time.Now()) // what is deleted need not be synced
 	}
+	d.finishDue(now)
 }
 
 // dropDue does retention and deletions.
@@ -272,11 +317,11 @@ func (d *logDir) flushDue(now time.Time) {
 	}
 }
 
-// retain applies retention to every log, start offsets stored first, so that a
+// retain applies retention to every log with records, start offsets stored first, so that a
 // crash cannot bring records back.
 func (d *logDir) retain(now time.Time) {
 	changed := false
-	for _, l := range d.list() {
+	for _, l := range d.withRecords() {
 		l.ExpireProducers(now)
 		if d.m.cfg.Retain == nil {
 			continue

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -79,6 +80,9 @@ type Manager struct {
 	stateMu         sync.Mutex
 	controllerEpoch int32
 	watchers        map[string][]func([]LeadershipChange)
+	// unsaved: a high watermark, or where it is to be written, has changed since
+	// the last Checkpoint began.
+	unsaved atomic.Bool
 	// checkpoint holds the high watermarks found on disk, for logs not hosted
 	// yet.
 	checkpoint map[record.TopicPartition]int64
@@ -122,6 +126,7 @@ func NewManager(cfg Config, logs *commitlog.Manager, logger *slog.Logger, reg pr
 		calls:    sync.Pool{New: func() any { return newAppendCall() }},
 		turns:    sync.Pool{New: func() any { return new(turn) }},
 	}
+	m.unsaved.Store(true)
 	m.mover = newMover(m)
 	if m.cfg.MoveThreads <= 0 {
 		m.cfg.MoveThreads = len(logs.Dirs())
@@ -169,8 +174,20 @@ func (m *Manager) close() {
 }
 
 // Checkpoint writes the high watermarks of all hosted partitions, and keeps
-// those of logs that the controller has not spoken about yet.
+// those of logs that the controller has not spoken about yet. Without a change it
+// does nothing.
 func (m *Manager) Checkpoint() error {
+	if !m.unsaved.Swap(false) {
+		return nil
+	}
+	err := m.writeHighWatermarks()
+	if err != nil {
+		m.unsaved.Store(true)
+	}
+	return err
+}
+
+func (m *Manager) writeHighWatermarks() error {
 	m.stateMu.Lock()
 	hw := maps.Clone(m.checkpoint)
 	m.stateMu.Unlock()
@@ -227,6 +244,7 @@ const maxPartitions = 1 << 20
 
 // insert adds r to the tables.
 func (m *Manager) insert(r *Replica, id TopicID) {
+	m.unsaved.Store(true)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t := m.topics[r.tp.Topic]
@@ -258,6 +276,7 @@ func (m *Manager) take(tp record.TopicPartition) *Replica {
 	}
 	r := t.partitions[tp.Partition]
 	t.partitions[tp.Partition] = nil
+	m.unsaved.Store(true)
 	for _, other := range t.partitions {
 		if other != nil {
 			return r

@@ -324,6 +324,7 @@ func (r *Replica) exchange(v *commitlog.Move, tail int64) (copied int, done bool
 		l, err := v.Commit()
 		if l != nil {
 			r.current.Store(l)
+			r.unsaved.Store(true) // in another directory now
 		}
 		return copied, l != nil, err
 	}

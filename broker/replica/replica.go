@@ -49,7 +49,8 @@ type Replica struct {
 	flushes []*appendWaiter
 	deletes []*deleteWaiter
 
-	turns   *sync.Pool // of *turn
+	turns   *sync.Pool   // of *turn
+	unsaved *atomic.Bool // the manager's
 	flusher *flusher
 	// flushing: a goroutine syncs the log; flushTo is how far it must.
 	flushing bool
@@ -88,7 +89,7 @@ func (w *woken) run() {
 }
 
 func newReplica(tp record.TopicPartition, log *commitlog.Log, core *Partition, id TopicID, cfg TopicConfig) *Replica {
-	r := &Replica{tp: tp, core: core}
+	r := &Replica{tp: tp, core: core, unsaved: new(atomic.Bool)}
 	r.current.Store(log)
 	r.cfg.Store(&cfg)
 	r.hw.Store(core.HighWatermark())
@@ -235,6 +236,9 @@ func (r *Replica) apply(eff Effects, w *woken) {
 	}
 	hw := r.core.HighWatermark()
 	r.hw.Store(hw)
+	if !r.unsaved.Load() { // else all partitions would write to one place all the time
+		r.unsaved.Store(true)
+	}
 	n := 0
 	for n < len(r.marks) && r.marks[n].end <= hw {
 		r.visible = r.marks[n].cum

@@ -163,7 +163,7 @@ func (m *Manager) host(tp record.TopicPartition, id TopicID, st *State, isNew bo
 	delete(m.checkpoint, tp)
 	core := NewPartition(m.cfg.BrokerID, m.cfg.LagTimeMax, log.EndOffset(), hw)
 	r = newReplica(tp, log, core, id, cfg)
-	r.flusher, r.turns = m.flusher, &m.turns
+	r.flusher, r.turns, r.unsaved = m.flusher, &m.turns, &m.unsaved
 	m.insert(r, id)
 	m.mover.hosted(tp)
 	return r, nil
