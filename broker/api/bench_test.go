@@ -241,3 +241,35 @@ func openSession(b testing.TB, br *brokertest.Broker, partitions int32) (c *rawC
 	}
 	return c, frame, epochAt - 3
 }
+
+// BenchmarkMetadata asks for topics of which each has 1,000 partitions, and for
+// one with a single partition.
+func BenchmarkMetadata(b *testing.B) {
+	br := brokertest.Start(b, nil)
+	br.CreateTopic("single", 1)
+	names := []string{}
+	for i := range 10 {
+		names = append(names, fmt.Sprintf("many-%d", i))
+		br.CreateTopic(names[i], 1000)
+	}
+	c := dialRaw(b, br)
+	for _, bench := range []struct {
+		name   string
+		topics []string
+	}{{"partitions=1", []string{"single"}}, {"partitions=1000", names[:1]}, {"partitions=10000", names}} {
+		b.Run(bench.name, func(b *testing.B) {
+			req := kmsg.NewPtrMetadataRequest()
+			req.Version = 12
+			for _, name := range bench.topics {
+				t := kmsg.NewMetadataRequestTopic()
+				t.Topic = kmsg.StringPtr(name)
+				req.Topics = append(req.Topics, t)
+			}
+			frame := brokertest.Frame(req, 1)
+			measure(b, 1, func() {
+				c.send(b, frame)
+				c.receive(b)
+			})
+		})
+	}
+}
