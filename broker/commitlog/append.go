@@ -377,6 +377,9 @@ func (l *Log) plan(p *Prepared, leaderEpoch int32, next int64) (info AppendInfo,
 			return info, false, nil
 		}
 	}
+	if err := l.writeID(); err != nil { // a log with records has its id
+		return info, false, err
+	}
 	if err := l.assign(p, leaderEpoch, next, &info); err != nil {
 		return info, false, err
 	}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/leatstream/leat/broker/commitlog/format"
 	"github.com/leatstream/leat/broker/record"
@@ -110,6 +112,43 @@ func openOnly(t testing.TB, fsys vfs.FS) (*Manager, *Log) {
 		t.Fatal("the log is gone")
 	}
 	return m, l
+}
+
+// TestNewLogIsFinished: the files of a new log are made a little later, and a
+// process that is killed before finds a log all the same.
+func TestNewLogIsFinished(t *testing.T) {
+	want := []string{"00000000000000000000.index", "00000000000000000000.log", "00000000000000000000.timeindex", "partition.metadata"}
+	for _, how := range []string{"later", "closed", "killed"} {
+		disk := vfs.NewMem()
+		m, l := openTest(t, disk, DefaultConfig())
+		var err error
+		switch how {
+		case "later":
+			m.dirs[0].step(time.Now().Add(2 * finishDelay))
+		case "closed":
+			err = m.Close(1)
+		case "killed":
+			if err = m.abandon(); err == nil {
+				m, l = openTest(t, disk, DefaultConfig())
+				m.dirs[0].step(time.Now().Add(2 * finishDelay))
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := disk.ReadDir(l.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		slices.Sort(names)
+		if !slices.Equal(names, want) || l.TopicID() != [16]byte{1} {
+			t.Errorf("%s: %v", how, names)
+		}
+	}
 }
 
 // TestTornTopicID: a topic id that was never synced may be half there after a

@@ -25,12 +25,13 @@ import (
 // and the other readers may run concurrently with everything. Lock order:
 // filesMu before syncMu before mu before a segment's loadMu.
 type Log struct {
-	tp     record.TopicPartition
-	dir    *folder
-	health *volume.Health
-	logger *slog.Logger
-	hooks  hooks
-	made   int64 // number of the change of the log directory that made the folder; 0: it was there
+	tp        record.TopicPartition
+	dir       *folder
+	health    *volume.Health
+	logger    *slog.Logger
+	hooks     hooks
+	made      int64       // number of the change of the log directory that made the folder; 0: it was there
+	finishing atomic.Bool // the manager has been asked to make the folder's files
 
 	cfg      atomic.Pointer[Config]
 	segments atomic.Pointer[[]*segment] // by base offset, never empty; replaced, never changed
@@ -61,11 +62,12 @@ type Log struct {
 	// directory. Then the topic id and the epoch of the first records need no sync
 	// of their own: the first sync of the log does them too, and before it a crash
 	// leaves nothing that recovery would not read from the first record on.
-	fresh      bool
-	dirDirty   bool  // folder entries changed since the last sync
-	records    int64 // appended since the last sync
-	oldest     int64 // ms, when the first of them came; 0: none
-	idleExpiry int64 // ms after which silent producers are forgotten
+	fresh       bool
+	idUnwritten bool  // partition.metadata lacks the topic's id; the first record brings it at the latest
+	dirDirty    bool  // folder entries changed since the last sync
+	records     int64 // appended since the last sync
+	oldest      int64 // ms, when the first of them came; 0: none
+	idleExpiry  int64 // ms after which silent producers are forgotten
 }
 
 // hooks are what a log asks of its manager. All may be nil.
@@ -175,11 +177,35 @@ func (l *Log) SetTopicID(id [16]byte) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
-	if err := l.writeSide(format.PartitionMetadataFile, format.EncodeTopicID(id)); err != nil {
+	l.topicID.Store(&id)
+	if l.idUnwritten = true; l.fresh && l.EndOffset() == (*l.segments.Load())[0].base {
+		return nil
+	}
+	err := l.writeID()
+	if err != nil {
+		l.topicID.Store(&[16]byte{})
+		l.idUnwritten = false
+	}
+	return err
+}
+
+// writeID writes the topic's id unless the file has it. The caller holds mu.
+func (l *Log) writeID() error {
+	if !l.idUnwritten {
+		return nil
+	}
+	if err := l.writeSide(format.PartitionMetadataFile, format.EncodeTopicID(l.TopicID())); err != nil {
 		return l.health.FailUnlessFull("write partition.metadata", err)
 	}
-	l.topicID.Store(&id)
+	l.idUnwritten = false
 	return nil
+}
+
+// incomplete tells whether the folder lacks the topic's id.
+func (l *Log) incomplete() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.idUnwritten
 }
 
 // LastStableOffset is the smaller of highWatermark and the first offset of a
@@ -485,8 +511,8 @@ func (l *Log) closeInOrder() error {
 func (l *Log) completeIndexes() error {
 	s := l.active()
 	if s.size.Load() == 0 {
-		if err := s.makeIndexes(); err != nil {
-			return l.health.FailUnlessFull("make indexes", err)
+		if err := l.complete(); err != nil {
+			return err
 		}
 	}
 	if l.empty() {
@@ -499,15 +525,29 @@ func (l *Log) completeIndexes() error {
 	return nil
 }
 
-// finish makes the index files of a new log, so that a stop need not.
+// finish makes the files of a new log, so that neither its first record nor a
+// stop need to. An error has taken the directory off line, or is met again then.
 func (l *Log) finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if s := l.active(); l.usable() == nil && s.size.Load() == 0 {
-		if err := s.makeIndexes(); err != nil {
-			_ = l.health.FailUnlessFull("make indexes", err) // which tells it, or the next try does
-		}
+	if l.usable() == nil && l.active().size.Load() == 0 {
+		_ = l.complete()
 	}
+}
+
+// complete makes the files that belong to a log without records. The caller holds mu.
+func (l *Log) complete() error {
+	s := l.active()
+	if err := s.file.Make(); err != nil {
+		return l.health.FailUnlessFull("make log file", err)
+	}
+	if err := l.writeID(); err != nil {
+		return err
+	}
+	if err := s.makeIndexes(); err != nil {
+		return l.health.FailUnlessFull("make indexes", err)
+	}
+	return nil
 }
 
 // empty tells whether the log never held anything and is on disk as it is in

@@ -232,10 +232,14 @@ func (m *Manager) make(tp record.TopicPartition, topicID [16]byte, c Config) (*L
 		if err := l.health.Err(); err != nil {
 			return nil, err
 		}
-		if topicID != [16]byte{} {
-			return l, l.SetTopicID(topicID)
+		if topicID == [16]byte{} {
+			return l, nil
 		}
-		return l, nil
+		err := l.SetTopicID(topicID)
+		if l.incomplete() {
+			m.dirOf(l).finishSoon(l)
+		}
+		return l, err
 	}
 	if err := checkPartition(tp); err != nil {
 		return nil, err

@@ -60,9 +60,7 @@ func openLog(o openOptions) (*Log, error) {
 		return nil, err
 	}
 	if l.fresh {
-		if err := l.begin(o); err != nil {
-			return nil, err
-		}
+		l.begin(o)
 		return l, nil
 	}
 	if err := l.loadSegments(o, found); err != nil {
@@ -85,13 +83,11 @@ type listing struct {
 	epochsGood bool // the file of epochs was readable, or missing
 }
 
-// begin makes the first segment of a log whose folder is new. Its file is opened
-// again by whoever uses it: of many new partitions few may ever be.
-func (l *Log) begin(o openOptions) error {
+// begin gives a log without records its first segment. What its folder is to hold
+// is made by complete, or by the first record.
+func (l *Log) begin(o openOptions) {
 	s := newSegment(l.dir, max(0, o.start))
-	if err := s.file.Make(); err != nil {
-		return err
-	}
+	s.file.Promise()
 	l.epochs = &epoch.Cache{}
 	l.producers = producer.New()
 	s.jitter = l.jitter(s.base)
@@ -102,7 +98,6 @@ func (l *Log) begin(o openOptions) error {
 	for _, offset := range []*atomic.Int64{&l.start, &l.end, &l.flushed, &l.safe} {
 		offset.Store(s.base)
 	}
-	return nil
 }
 
 // becomeEmpty readies a segment without bytes for appends.
@@ -200,6 +195,10 @@ func (l *Log) loadSegments(o openOptions, found listing) error {
 	}
 	if len(list) == 0 {
 		s := newSegment(l.dir, max(0, o.start))
+		if l.fresh && s.base == 0 {
+			l.begin(o)
+			return nil
+		}
 		if err := s.create(o.now.UnixMilli()); err != nil {
 			return err
 		}
@@ -225,7 +224,7 @@ func (l *Log) loadSegments(o openOptions, found listing) error {
 func (l *Log) noteSynced(o openOptions, found listing) {
 	never := o.recoveryPoint <= 0 && (len(found.logs) == 0 || found.logs[0] == 0)
 	switch {
-	case never && (!o.clean || found.empty()):
+	case never && (!o.clean || len(found.logs) == 0 || found.empty()):
 		l.fresh = true
 	case !o.clean:
 		l.dirDirty = true

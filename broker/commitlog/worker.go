@@ -27,15 +27,15 @@ type work struct {
 	unmade   []unmade        // in the order of their times
 }
 
-// unmade is a new log that lacks its index files. They are made a little later:
-// whoever creates many partitions waits for what they need, not for that.
+// unmade is a new log whose folder is empty. Its files are made a little later, or
+// with its first record: whoever creates many partitions does not wait for them.
 type unmade struct {
 	log *Log
 	due time.Time
 }
 
-// finishDelay is how much later the index files of a new log are made.
-const finishDelay = 2 * time.Second
+// finishDelay is how much later the files of a new log are made.
+const finishDelay = time.Second
 
 // sealed says that a log's segments below upTo are to be synced at a time.
 type sealed struct {
@@ -79,8 +79,11 @@ func (d *logDir) syncSoon(l *Log, upTo int64) {
 	}
 }
 
-// finishSoon asks the worker to make the index files of a new log.
+// finishSoon asks the worker to make the files of a new log.
 func (d *logDir) finishSoon(l *Log) {
+	if l.finishing.Swap(true) {
+		return
+	}
 	d.work.mu.Lock()
 	d.work.unmade = append(d.work.unmade, unmade{l, time.Now().Add(finishDelay)})
 	first := len(d.work.unmade) == 1
@@ -90,7 +93,7 @@ func (d *logDir) finishSoon(l *Log) {
 	}
 }
 
-// finishDue makes the index files of the new logs that have waited for it.
+// finishDue makes the files of the new logs that have waited for it.
 func (d *logDir) finishDue(now time.Time) {
 	d.work.mu.Lock()
 	n := 0

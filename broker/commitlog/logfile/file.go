@@ -30,16 +30,19 @@ type File struct {
 	syncing atomic.Bool            // such a sync is under way, or has failed
 	slot    int                    // place in the Limit plus one, under its mutex; 0: none
 
-	mu     sync.Mutex // opening and closing
-	closed bool
+	mu      sync.Mutex // opening and closing
+	closed  bool
+	missing bool // promised and not made
 }
+
+const createFlags = os.O_RDWR | os.O_CREATE | os.O_TRUNC
 
 // Init readies the file for its first use.
 func (x *File) Init(opener Opener, limit *Limit) { x.opener, x.limit = opener, limit }
 
 // Create makes the file, empty, and opens it.
 func (x *File) Create() error {
-	f, err := x.open(os.O_RDWR | os.O_CREATE | os.O_TRUNC)
+	f, err := x.open(createFlags)
 	if err != nil {
 		return err
 	}
@@ -48,12 +51,22 @@ func (x *File) Create() error {
 	return nil
 }
 
-// Make makes the file, empty, and leaves it to Acquire to open it.
+// Promise says that the file is not there yet. It is made, empty, by the first
+// Acquire or by Make.
+func (x *File) Promise() { x.missing = true }
+
+// Make makes a file that was promised, unless it is there by now.
 func (x *File) Make() error {
-	f, err := x.open(os.O_RDWR | os.O_CREATE | os.O_TRUNC)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.missing || x.closed {
+		return nil
+	}
+	f, err := x.open(createFlags)
 	if err != nil {
 		return err
 	}
+	x.missing = false
 	return f.Close()
 }
 
@@ -93,10 +106,15 @@ func (x *File) reopen() (*Handle, error) {
 	if h := x.handle.Load(); h != nil && h.acquire() {
 		return h, nil
 	}
-	f, err := x.open(os.O_RDWR)
+	flags := os.O_RDWR
+	if x.missing {
+		flags = createFlags
+	}
+	f, err := x.open(flags)
 	if err != nil {
 		return nil, err
 	}
+	x.missing = false
 	h := newHandle(f)
 	h.acquire()
 	x.handle.Store(h)
