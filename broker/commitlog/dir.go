@@ -330,7 +330,7 @@ func (d *logDir) options(tp record.TopicPartition, c Config) openOptions {
 		fs: d.m.cfg.FS, path: filepath.Join(d.path, tp.String()), tp: tp, config: c, health: d.health, open: d.m.open,
 		logger: d.m.logger, cleaned: notCleaned,
 		idleExpiry: d.m.cfg.ProducerIDExpiration.Milliseconds(), now: time.Now(),
-		hooks: hooks{remove: d.removeLater, filled: d.fill, rolled: d.syncSoon, truncated: d.truncated, advanced: d.advanced, cleaned: func(*Log) error { return d.writeCleaned() }, damaged: d.damaged},
+		hooks: hooks{remove: d.removeLater, filled: d.fill, written: d.syncSoon, rolled: d.rolled, truncated: d.truncated, advanced: d.advanced, cleaned: func(*Log) error { return d.writeCleaned() }, damaged: d.damaged},
 	}
 }
 

@@ -76,7 +76,10 @@ type hooks struct {
 	remove func(names []string, delayMs int64)
 	// filled tells that the first record came into a segment.
 	filled func(l *Log)
-	// rolled tells that the segments below upTo are sealed and should be synced soon.
+	// written tells that what lies beside the segments should be synced soon, and
+	// the segments below upTo.
+	written func(l *Log, upTo int64)
+	// rolled tells that the segments below upTo are sealed.
 	rolled func(l *Log, upTo int64)
 	// truncated stores the recovery point, which has changed, before it returns.
 	truncated func(l *Log) error
@@ -289,8 +292,8 @@ func (l *Log) writeEpochs(entries epoch.History) error {
 	if err := l.writeSide(format.EpochFile, entries.Encode()); err != nil {
 		return l.health.FailUnlessFull("write "+format.EpochFile, err)
 	}
-	if l.fresh && l.hooks.rolled != nil {
-		l.hooks.rolled(l, (*l.segments.Load())[0].base) // nothing is sealed, but the rest is to be synced
+	if l.fresh && l.hooks.written != nil {
+		l.hooks.written(l, (*l.segments.Load())[0].base) // nothing is sealed, but the rest is to be synced
 	}
 	l.epochs.Set(entries)
 	l.stored, l.storedBehind = entries, false

@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -22,9 +23,10 @@ type work struct {
 	flushEvery atomic.Int64 // ms; smallest flush.ms of the directory's logs, MaxInt64: none
 
 	mu       sync.Mutex
-	rolled   map[*Log]sealed // logs with newly sealed segments
-	removals []removal       // unordered
-	unmade   []unmade        // in the order of their times
+	rolled   map[*Log]sealed   // logs with newly sealed segments
+	grown    map[*Log]struct{} // logs that may have come to exceed retention.bytes
+	removals []removal         // unordered
+	unmade   []unmade          // in the order of their times
 }
 
 // unmade is a new log whose folder is empty. Its files are made a little later, or
@@ -57,6 +59,7 @@ type removal struct {
 func (w *work) init() {
 	w.wake = make(chan struct{}, 1)
 	w.rolled = map[*Log]sealed{}
+	w.grown = map[*Log]struct{}{}
 	w.flushEvery.Store(math.MaxInt64)
 }
 
@@ -77,6 +80,19 @@ func (d *logDir) syncSoon(l *Log, upTo int64) {
 		d.work.rolled[l] = sealed{upTo, time.Now().Add(sealedDelay)}
 		d.work.signal()
 	}
+}
+
+// rolled notes that a log's segments below upTo are sealed. Retention by size
+// comes at once, not with the next check of all logs, so that a fast log exceeds
+// its limit by a segment and not by what five minutes bring.
+func (d *logDir) rolled(l *Log, upTo int64) {
+	if c := l.Config(); c.Delete && c.RetentionBytes >= 0 {
+		d.work.mu.Lock()
+		d.work.grown[l] = struct{}{}
+		d.work.mu.Unlock()
+		d.work.signal()
+	}
+	d.syncSoon(l, upTo)
 }
 
 // finishSoon asks the worker to make the files of a new log.
@@ -250,9 +266,14 @@ func (d *logDir) step(now time.Time) {
 
 // dropDue does retention and deletions.
 func (d *logDir) dropDue(now time.Time) {
+	d.work.mu.Lock()
+	logs := slices.Collect(maps.Keys(d.work.grown))
+	clear(d.work.grown)
+	d.work.mu.Unlock()
 	if d.work.retain.Swap(false) {
-		d.retain(now)
+		logs = d.withRecords()
 	}
+	d.retain(logs, now)
 	d.removeDue(now)
 	if d.work.space.Swap(false) {
 		d.health.Reserve.Watch()
@@ -320,11 +341,11 @@ func (d *logDir) flushDue(now time.Time) {
 	}
 }
 
-// retain applies retention to every log with records, start offsets stored first, so that a
-// crash cannot bring records back.
-func (d *logDir) retain(now time.Time) {
+// retain applies retention to logs, start offsets stored first, so that a crash
+// cannot bring records back.
+func (d *logDir) retain(logs []*Log, now time.Time) {
 	changed := false
-	for _, l := range d.withRecords() {
+	for _, l := range logs {
 		l.ExpireProducers(now)
 		if d.m.cfg.Retain == nil {
 			continue

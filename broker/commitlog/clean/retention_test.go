@@ -1,6 +1,7 @@
 package clean
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"testing"
@@ -23,6 +24,11 @@ func openLog(t *testing.T, change func(*commitlog.Config)) *commitlog.Log {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return fillLog(t, m, c)
+}
+
+func fillLog(t *testing.T, m *commitlog.Manager, c commitlog.Config) *commitlog.Log {
+	t.Helper()
 	l, err := m.GetOrCreate(record.TopicPartition{Topic: "t"}, [16]byte{}, c)
 	if err != nil {
 		t.Fatal(err)
@@ -93,5 +99,34 @@ func TestUnknownHighWatermarkDeletesNothing(t *testing.T) {
 	r := Retention{HighWatermark: func(*commitlog.Log) (int64, bool) { return 0, false }}
 	if n, err := r.Apply(l, now.Add(time.Hour)); n != 0 || err != nil {
 		t.Error(fmt.Sprint(n, err))
+	}
+}
+
+// A log that grows past its limit loses its oldest segments when it rolls; it does
+// not wait for the check of all logs, five minutes later.
+func TestSizeHoldsBetweenChecks(t *testing.T) {
+	c := commitlog.DefaultConfig()
+	c.SegmentBytes, c.RetentionMs, c.RetentionBytes = 100, -1, 250
+	all := Retention{HighWatermark: func(l *commitlog.Log) (int64, bool) { return l.EndOffset(), true }}
+	m, err := commitlog.OpenManager(t.Context(), commitlog.ManagerConfig{
+		Dirs: []string{"/d"}, FS: vfs.NewMem(), Defaults: c, RetentionInterval: 24 * time.Hour, Retain: all.Apply,
+	}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+	l := fillLog(t, m, c)
+	for l.Size() >= 250+2*100 {
+		if ctx.Err() != nil {
+			t.Fatal("the log keeps", l.Size(), "bytes")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	stop()
+	<-ended
+	if l.Size() < 250 || l.EndOffset() != 10 {
+		t.Errorf("%d bytes are left, end %d", l.Size(), l.EndOffset())
 	}
 }
