@@ -2,14 +2,20 @@ package pipelines
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/leatstream/leat/streams/serde"
 )
@@ -24,32 +30,128 @@ var errSchema = errors.New("value does not fit the schema")
 type jsonRows struct{ fields []Field }
 
 func (j jsonRows) Decode(data []byte) (any, error) {
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return nil, fmt.Errorf("%w: not a JSON object: %w", errSchema, err)
-	}
-	row := make(map[string]any, len(raw))
-	for _, f := range j.fields {
-		v, err := decodeField(raw[f.Name], f.Type)
-		if err != nil {
-			return nil, fmt.Errorf("%w: field %s: %w", errSchema, f.Name, err)
-		}
-		row[f.Name] = v
-		delete(raw, f.Name)
-	}
-	for name, v := range raw {
-		row[name] = v
+	d := decoders.Get().(*rowDecoder)
+	defer decoders.Put(d)
+	row, err := d.decode(data, j.fields)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errSchema, err)
 	}
 	return row, nil
 }
 
-func decodeField(raw json.RawMessage, t Type) (any, error) {
-	if raw == nil || string(raw) == "null" {
+// rowDecoder walks over the members of one object after the other. Every record
+// that a pipeline reads passes here; a map of members in between would cost more
+// than all the rest of a usual pipeline.
+type rowDecoder struct {
+	dec     jsontext.Decoder
+	members int               // of the last object
+	names   map[string]string // of fields not declared, to have each once; at most maxNames
+}
+
+const maxNames = 256
+
+var decoders = sync.Pool{New: func() any { return &rowDecoder{names: map[string]string{}} }}
+
+func (d *rowDecoder) decode(data []byte, fields []Field) (map[string]any, error) {
+	d.dec.Reset(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if token, err := d.dec.ReadToken(); err != nil || token.Kind() != '{' {
+		return nil, notObject(err)
+	}
+	row := make(map[string]any, max(len(fields), d.members))
+	var copied []byte // of data, for the values that stay as they are
+	next := 0         // the field expected: objects mostly keep one order
+	for d.dec.PeekKind() != '}' {
+		name, err := d.dec.ReadValue()
+		if err != nil {
+			return nil, notObject(err)
+		}
+		var other string
+		i := fieldAt(fields, name, next)
+		if i < 0 {
+			if other, err = d.name(name); err != nil {
+				return nil, notObject(err)
+			}
+			i = slices.IndexFunc(fields, func(f Field) bool { return f.Name == other })
+		}
+		raw, err := d.dec.ReadValue()
+		if err != nil {
+			return nil, notObject(err)
+		}
+		if i < 0 {
+			if copied == nil {
+				copied = bytes.Clone(data)
+			}
+			end := d.dec.InputOffset()
+			row[other] = json.RawMessage(copied[end-int64(len(raw)) : end : end])
+			continue
+		}
+		f := fields[i]
+		v, err := decodeField(raw, f.Type)
+		if err != nil {
+			return nil, fmt.Errorf("field %s: %w", f.Name, err)
+		}
+		row[f.Name], next = v, i+1
+	}
+	if _, err := d.dec.ReadToken(); err != nil { // the brace
+		return nil, notObject(err)
+	}
+	if _, err := d.dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, notObject(cmp.Or(err, errors.New("more follows the object")))
+	}
+	for _, f := range fields {
+		if _, ok := row[f.Name]; ok {
+			continue
+		}
+		if !f.Type.Nullable && f.Type.Kind != KindAny {
+			return nil, fmt.Errorf("field %s: is missing", f.Name)
+		}
+		row[f.Name] = nil
+	}
+	d.members = min(len(row), maxNames)
+	return row, nil
+}
+
+// name is the text of a quoted name.
+func (d *rowDecoder) name(quoted []byte) (string, error) {
+	if s, ok := d.names[string(quoted)]; ok {
+		return s, nil
+	}
+	s, err := text(quoted)
+	if err == nil && len(d.names) < maxNames && len(quoted) < maxNames {
+		d.names[string(quoted)] = s
+	}
+	return s, err
+}
+
+func notObject(err error) error {
+	if err == nil {
+		return errors.New("not a JSON object")
+	}
+	return fmt.Errorf("not a JSON object: %w", err)
+}
+
+// fieldAt finds the field with a quoted name, first where it is expected. It
+// does not find names that are written with escapes.
+func fieldAt(fields []Field, quoted []byte, expected int) int {
+	name := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		return -1
+	}
+	if expected < len(fields) && string(name) == fields[expected].Name {
+		return expected
+	}
+	for i := range fields {
+		if string(name) == fields[i].Name {
+			return i
+		}
+	}
+	return -1
+}
+
+func decodeField(raw jsontext.Value, t Type) (any, error) {
+	if raw.Kind() == 'n' {
 		if t.Nullable || t.Kind == KindAny {
 			return nil, nil
-		}
-		if raw == nil {
-			return nil, errors.New("is missing")
 		}
 		return nil, errors.New("is null")
 	}
@@ -57,24 +159,46 @@ func decodeField(raw json.RawMessage, t Type) (any, error) {
 	case KindInt:
 		return decodeInt(string(raw))
 	case KindFloat:
-		return decodeAs[float64](raw)
+		return decodeFloat(raw)
 	case KindString:
-		return decodeAs[string](raw)
+		if raw.Kind() != '"' {
+			return nil, fmt.Errorf("%s is not a string", clip(string(raw)))
+		}
+		return text(raw)
 	case KindBool:
-		return decodeAs[bool](raw)
+		switch raw.Kind() {
+		case 't':
+			return true, nil
+		case 'f':
+			return false, nil
+		}
+		return nil, fmt.Errorf("%s is not a bool", clip(string(raw)))
 	case KindTimestamp:
 		return decodeTime(raw)
 	default:
-		return decodeAs[any](raw)
+		var v any
+		err := json.Unmarshal(raw, &v)
+		return v, err
 	}
 }
 
-func decodeAs[T any](raw json.RawMessage) (any, error) {
-	var v T
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return nil, fmt.Errorf("%s is not a %T", clip(string(raw)), v)
+// text is what a quoted string says. Bytes that are no UTF-8 become U+FFFD.
+func text(quoted []byte) (string, error) {
+	if bytes.IndexByte(quoted, '\\') < 0 && utf8.Valid(quoted) {
+		return string(quoted[1 : len(quoted)-1]), nil
 	}
-	return v, nil
+	var s string
+	err := json.Unmarshal(quoted, &s)
+	return s, err
+}
+
+func decodeFloat(raw jsontext.Value) (any, error) {
+	if raw.Kind() == '0' {
+		if f, err := strconv.ParseFloat(string(raw), 64); err == nil {
+			return f, nil
+		}
+	}
+	return nil, fmt.Errorf("%s is not a float", clip(string(raw)))
 }
 
 func decodeInt(s string) (any, error) {
@@ -88,7 +212,7 @@ func decodeInt(s string) (any, error) {
 	return int(f), nil
 }
 
-func decodeTime(raw json.RawMessage) (any, error) {
+func decodeTime(raw jsontext.Value) (any, error) {
 	if raw[0] != '"' {
 		ms, err := strconv.ParseInt(string(raw), 10, 64)
 		if err != nil {
@@ -96,8 +220,8 @@ func decodeTime(raw json.RawMessage) (any, error) {
 		}
 		return time.UnixMilli(ms).UTC(), nil
 	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
+	s, err := text(raw)
+	if err != nil {
 		return nil, err
 	}
 	at, err := time.Parse(time.RFC3339Nano, s)

@@ -2,11 +2,12 @@ package pipelines
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/leatstream/leat/streams"
 )
@@ -346,7 +347,7 @@ func fromText(s string, t Type) (any, error) {
 		}
 		return b, nil
 	case KindTimestamp:
-		return decodeTime(json.RawMessage(strconv.Quote(strings.TrimSpace(s))))
+		return decodeTime(jsontext.Value(strconv.Quote(strings.TrimSpace(s))))
 	default:
 		return s, nil
 	}

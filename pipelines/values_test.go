@@ -3,11 +3,13 @@ package pipelines
 import (
 	"encoding/json"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"pgregory.net/rapid"
 )
 
@@ -142,6 +144,87 @@ func TestRowsKeepWhatIsNotDeclared(t *testing.T) {
 	for _, bad := range []string{`[]`, `{`, `{"at":1}`, `{"b":"x","at":1}`, `{"b":1.5,"at":1}`, `{"b":1,"at":"yesterday"}`, `{"b":null,"at":1}`} {
 		if _, err := rows.Decode([]byte(bad)); err == nil {
 			t.Errorf("%s decoded", bad)
+		}
+	}
+}
+
+// plainRow decodes by encoding/json, the slow way.
+func plainRow(data []byte, fields []Field) (map[string]any, bool) {
+	var raw map[string]json.RawMessage
+	if json.Unmarshal(data, &raw) != nil || raw == nil {
+		return nil, false
+	}
+	row := map[string]any{}
+	for name, v := range raw {
+		row[name] = v
+	}
+	for _, f := range fields {
+		v, ok := raw[f.Name]
+		if !ok || string(v) == "null" {
+			if !f.Type.Nullable && f.Type.Kind != KindAny {
+				return nil, false
+			}
+			row[f.Name] = nil
+			continue
+		}
+		var err error
+		switch f.Type.Kind {
+		case KindString:
+			var s string
+			err = json.Unmarshal(v, &s)
+			row[f.Name] = s
+		case KindFloat:
+			var x float64
+			err = json.Unmarshal(v, &x)
+			row[f.Name] = x
+		case KindBool:
+			var b bool
+			err = json.Unmarshal(v, &b)
+			row[f.Name] = b
+		default:
+			var x any
+			err = json.Unmarshal(v, &x)
+			row[f.Name] = x
+		}
+		if err != nil {
+			return nil, false
+		}
+	}
+	return row, true
+}
+
+func FuzzRowDecode(f *testing.F) {
+	fields := []Field{{"s", Type{Kind: KindString}}, {"x", Type{Kind: KindFloat, Nullable: true}}, {"b", Type{Kind: KindBool, Nullable: true}}, {`a\b`, Type{Kind: KindAny}}}
+	for _, seed := range []string{
+		`{"s":"x","x":1.5e3,"b":true,"more":[1,{"y":null}]}`, ` {"x":null,"s":"\u00fc\n"} `, `{"s":"a","s":"b"}`, `{"\u0073":"escaped name"}`,
+		`{"a\\b":1,"s":""}`, `{"a\\\\b":1,"s":""}`, `null`, `[]`, `{"s":"x"}{}`, `{"s":"x"`, "{\"s\":\"\xff\"}", "{\"\xff\":1,\"s\":\"\"}", `{"s":"x","x":1e999}`, `{"s":null}`, `{"s":"x",}`,
+		`{"s":"\ud800"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		want, ok := plainRow(data, fields)
+		got, err := jsonRows{fields}.Decode(data)
+		if err != nil && !jsontext.Value(data).IsValid(jsontext.AllowInvalidUTF8(true)) {
+			return // a name comes twice, and we look at both values
+		}
+		if ok != (err == nil) {
+			t.Fatalf("%q: %v, but encoding/json: %v", data, err, want)
+		}
+		if ok && !reflect.DeepEqual(got, any(want)) {
+			t.Errorf("%q: %#v, want %#v", data, got, want)
+		}
+	})
+}
+
+func BenchmarkRowDecode(b *testing.B) {
+	fields := []Field{{"event_id", Type{Kind: KindString}}, {"at", Type{Kind: KindTimestamp}}, {"action", Type{Kind: KindString}}, {"member_id", Type{Kind: KindInt}}, {"page", Type{Kind: KindString}}, {"ms", Type{Kind: KindFloat}}}
+	data := []byte(`{"event_id":"1-000000119212","at":1795291075046,"action":"search","member_id":236,"page":"/search","query":"biology","country":"DE","session":"34mtwgpp","ms":20.08,"device":"desktop","bot":false}`)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := (jsonRows{fields}).Decode(data); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
