@@ -91,6 +91,14 @@ func evaluate[T any](b *browser, expression string) T {
 	return v
 }
 
+// firstPaint is how long after the navigation began there was something to see, in ms.
+func (b *browser) firstPaint() float64 {
+	b.t.Helper()
+	entry := "performance.getEntriesByName('first-contentful-paint')"
+	b.is(entry + ".length")
+	return evaluate[float64](b, entry+"[0].startTime")
+}
+
 // quiet fails the test if a page complained.
 func (b *browser) quiet(where string) {
 	b.t.Helper()
@@ -231,6 +239,35 @@ func TestBrowserFilterAndTail(t *testing.T) {
 	b.quiet("filter and tail")
 }
 
+// A line of the table of messages opens to the whole record, in colours; one that
+// is gone meanwhile says so.
+func TestBrowserOpensRecords(t *testing.T) {
+	t.Parallel()
+	testbed.Require(t, "chromium")
+	c, adm, cl := startBroker(t, nil)
+	fill(t, adm, cl, "orders", 1, 3)
+	b := openBrowser(t, serve(t, c))
+	b.open("/topics/orders")
+	b.is(`CSS.highlights.get("name").size > 0`)
+	before := evaluate[int](b, `CSS.highlights.get("name").size`)
+	b.do(chromedp.Click(".messages summary"))
+	b.is(`document.querySelector(".messages details pre")?.textContent.startsWith("{\n")`)
+	b.is(fmt.Sprintf(`CSS.highlights.get("name").size > %d`, before))
+	b.shot("record-line")
+	b.open("/topics/orders/0/1")
+	b.is(`document.querySelector("#record pre").textContent.startsWith("{\n")`)
+	b.shot("record")
+	b.open("/topics/orders")
+	b.quiet("record")
+	end := kadm.Offsets{}
+	end.AddOffset("orders", 0, 3, -1)
+	if _, err := adm.DeleteRecords(t.Context(), end); err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.Click(".messages summary"))
+	b.is(`document.querySelector(".messages details").textContent.includes("not found")`) // and the browser notes the 404
+}
+
 // At 20,000 records/s a tab stays usable: it keeps 500 rows, no frame is lost
 // for long, and memory stays small.
 func TestBrowserUnderLoad(t *testing.T) {
@@ -244,6 +281,10 @@ func TestBrowserUnderLoad(t *testing.T) {
 	b := openBrowser(t, serve(t, c))
 	stop := offer(t, cl, 20_000)
 	defer stop()
+	for _, path := range []string{"/", "/topics", "/topics/orders"} {
+		b.open(path)
+		t.Logf("%s: first paint after %.0f ms (budget: 100)", path, b.firstPaint())
+	}
 	b.open("/tail?topic=orders")
 	b.is(`document.querySelectorAll("[data-tail-rows] tr").length > 100`)
 	b.do(chromedp.Steps()) // the page is at work

@@ -31,21 +31,19 @@ func FuzzPaint(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		s = strings.ToValidUTF8(s, "?")
-		for _, painted := range []string{string(paintJSON(s)), string(paintYAML(s))} {
-			var text strings.Builder
-			z := html.NewTokenizer(strings.NewReader(painted))
-			for z.Next() != html.ErrorToken {
-				token := z.Token()
-				switch {
-				case token.Type == html.TextToken:
-					text.WriteString(token.Data)
-				case token.Data != "span":
-					t.Fatalf("%q became the element %s", s, token.Data)
-				}
+		var text strings.Builder
+		z := html.NewTokenizer(strings.NewReader(string(paintYAML(s))))
+		for z.Next() != html.ErrorToken {
+			token := z.Token()
+			switch {
+			case token.Type == html.TextToken:
+				text.WriteString(token.Data)
+			case token.Data != "span":
+				t.Fatalf("%q became the element %s", s, token.Data)
 			}
-			if want := strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n"); text.String() != want && !strings.ContainsRune(s, 0) {
-				t.Fatalf("%q shows as %q", s, text.String())
-			}
+		}
+		if want := strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n"); text.String() != want && !strings.ContainsRune(s, 0) {
+			t.Fatalf("%q shows as %q", s, text.String())
 		}
 	})
 }

@@ -85,13 +85,13 @@ func (l list) Arrow(column string) string {
 
 func (c *Console) pageRoutes(mux *http.ServeMux) {
 	pages := map[string]func(*http.Request, *page) error{
-		"/{$}": c.overviewPage, "/topics": c.topicsPage, "/topics/{topic}": c.topicPage, "/tail": c.tailPage,
+		"/{$}": c.overviewPage, "/topics": c.topicsPage, "/topics/{topic}": c.topicPage, "/topics/{topic}/{partition}/{offset}": c.recordPage, "/tail": c.tailPage,
 		"/groups": c.groupsPage, "/groups/{group}": c.groupPage,
 		"/pipelines": c.pipelinesPage, "/pipelines/{pipeline}": c.pipelinePage,
 		"/connectors": c.connectorsPage, "/trial": c.trialPage, "/files": c.filesPage, "/files/{path...}": c.filePage,
 	}
 	names := map[string]string{
-		"/{$}": "overview", "/topics": "topics", "/topics/{topic}": "topic", "/tail": "tail", "/groups": "groups", "/groups/{group}": "group",
+		"/{$}": "overview", "/topics": "topics", "/topics/{topic}": "topic", "/topics/{topic}/{partition}/{offset}": "record", "/tail": "tail", "/groups": "groups", "/groups/{group}": "group",
 		"/pipelines": "pipelines", "/pipelines/{pipeline}": "pipeline", "/connectors": "connectors", "/trial": "trial", "/files": "files", "/files/{path...}": "file",
 	}
 	for pattern, fill := range pages {
@@ -250,12 +250,11 @@ type topicData struct {
 	Chart   chart
 }
 
-// shownRecord is a record on a page.
+// shownRecord is a record in a table: what fits in a line.
 type shownRecord struct {
 	message.Message
 	KeyText, ValueText string
-	Full               string // the value, indented
-	URL                string // of the whole record as JSON
+	URL                string // of its own page
 }
 
 func (c *Console) topicPage(r *http.Request, p *page) error {
@@ -290,6 +289,11 @@ func (c *Console) readersOf(topic string) []groupRow {
 
 func (c *Console) fillMessages(r *http.Request, p *page, d *topicData) {
 	v := r.URL.Query()
+	if !v.Has("limit") {
+		v.Set("limit", strconv.Itoa(shownLines))
+		r = r.Clone(r.Context())
+		r.URL.RawQuery = v.Encode()
+	}
 	d.From, d.Where, d.Part = v.Get("from"), v.Get("where"), v.Get("partition")
 	if at := strings.TrimSpace(v.Get("at")); at != "" {
 		d.From = at
@@ -339,22 +343,60 @@ func consumeArgs(d *topicData) []string {
 	return append(args, "--exit-at-end")
 }
 
+// shownLines is how many records a page begins with: what lies below the fold of a
+// large screen would only hold up the first paint.
+const shownLines = 30
+
+// maxLine is how much of a value a line of a table has; its own page has more.
+const maxLine = 400
+
 func shown(m message.Message) shownRecord {
-	s := shownRecord{Message: m, KeyText: "–", ValueText: "null"}
+	return shownRecord{
+		Message: m, KeyText: keyText(m), ValueText: cutText([]byte(valueText(m)), maxLine),
+		URL: fmt.Sprintf("/topics/%s/%d/%d", url.PathEscape(m.Topic), m.Partition, m.Offset),
+	}
+}
+
+func keyText(m message.Message) string {
 	if m.Key != nil {
-		s.KeyText = shownText([]byte(*m.Key))
-	} else if m.KeyBase64 != "" {
-		s.KeyText = "base64 " + shorten(m.KeyBase64, 64)
+		return shownText([]byte(*m.Key))
 	}
-	if m.Value != nil {
-		s.ValueText = shownText([]byte(*m.Value))
-		s.Full = shownText([]byte(pretty(*m.Value)))
-	} else if m.ValueBase64 != "" {
-		s.ValueText = "base64 " + shorten(m.ValueBase64, maxShown)
-		s.Full = s.ValueText
+	if m.KeyBase64 != "" {
+		return "base64 " + shorten(m.KeyBase64, 64)
 	}
-	s.URL = fmt.Sprintf("/api/v1/topics/%s/records?partition=%d&from=%d&limit=1", url.PathEscape(m.Topic), m.Partition, m.Offset)
-	return s
+	return "–"
+}
+
+// recordData is one record on a page of its own.
+type recordData struct {
+	message.Message
+	KeyText, Full string // Full is the value, indented
+}
+
+// recordPage shows one record. The table of messages takes the page's middle when
+// a line is opened.
+func (c *Console) recordPage(r *http.Request, p *page) error {
+	topic := r.PathValue("topic")
+	partition, err1 := strconv.ParseInt(r.PathValue("partition"), 10, 32)
+	offset, err2 := strconv.ParseInt(r.PathValue("offset"), 10, 64)
+	if err1 != nil || err2 != nil || partition < 0 || offset < 0 {
+		return fmt.Errorf("%s: %w", r.URL.Path, admin.ErrNotFound)
+	}
+	at := strconv.FormatInt(offset, 10)
+	found, err := c.read(r.Context(), query{topic: topic, partition: int32(partition), from: at, limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(found.Records) == 0 || found.Records[0].Offset != offset {
+		return fmt.Errorf("record %d of partition %d of %s: %w", offset, partition, topic, admin.ErrNotFound)
+	}
+	m := found.Records[0]
+	d := recordData{Message: m, KeyText: keyText(m), Full: shownText([]byte(pretty(valueText(m))))}
+	p.Title, p.Active = fmt.Sprintf("Partition %d, offset %d", partition, offset), "topics"
+	p.API = fmt.Sprintf("/api/v1/topics/%s/records?partition=%d&from=%d&limit=1", url.PathEscape(topic), partition, offset)
+	p.CLI = c.command("topic", "consume", topic, "-p", r.PathValue("partition"), "-o", at, "-n", "1")
+	p.Data = d
+	return nil
 }
 
 type tailData struct {

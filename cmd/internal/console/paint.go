@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// shownText is bytes as text, cut to what a page shows.
-func shownText(b []byte) string {
-	cutOff := len(b) > maxShown
+// cutText is bytes as text of at most so many bytes.
+func cutText(b []byte, most int) string {
+	cutOff := len(b) > most
 	if cutOff {
-		b = b[:maxShown]
+		b = b[:most]
 		for len(b) > 0 && !utf8.RuneStart(b[len(b)-1]) {
 			b = b[:len(b)-1]
 		}
@@ -26,6 +26,9 @@ func shownText(b []byte) string {
 	return text
 }
 
+// shownText is bytes as text, cut to what a page shows.
+func shownText(b []byte) string { return cutText(b, maxShown) }
+
 // pretty indents a text that is JSON, and leaves any other as it is.
 func pretty(text string) string {
 	var out bytes.Buffer
@@ -33,66 +36,6 @@ func pretty(text string) string {
 		return text
 	}
 	return out.String()
-}
-
-// paintJSON colours JSON: names, texts, numbers and words. Other text comes
-// back as it is, escaped.
-func paintJSON(text string) template.HTML {
-	if !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
-		return template.HTML(html.EscapeString(text))
-	}
-	var w strings.Builder
-	for i := 0; i < len(text); {
-		end, class := jsonToken(text, i)
-		paint(&w, class, text[i:end])
-		i = end
-	}
-	return template.HTML(w.String())
-}
-
-func paint(w *strings.Builder, class, text string) {
-	if class == "" {
-		w.WriteString(html.EscapeString(text))
-		return
-	}
-	fmt.Fprintf(w, `<span class="%s">%s</span>`, class, html.EscapeString(text))
-}
-
-// jsonToken finds the end of the token at i, and its colour.
-func jsonToken(text string, i int) (end int, class string) {
-	inside := func(from int, ok func(byte) bool) int {
-		for from < len(text) && ok(text[from]) {
-			from++
-		}
-		return from
-	}
-	switch c := text[i]; {
-	case c == '"':
-		end = closingQuote(text, i)
-		if next := inside(end, func(c byte) bool { return c == ' ' }); next < len(text) && text[next] == ':' {
-			return end, "name"
-		}
-		return end, "text"
-	case c == '-' || c >= '0' && c <= '9':
-		return inside(i+1, func(c byte) bool { return strings.IndexByte("0123456789.eE+-", c) >= 0 }), "number"
-	case c >= 'a' && c <= 'z':
-		return inside(i+1, func(c byte) bool { return c >= 'a' && c <= 'z' }), "word"
-	}
-	return inside(i+1, func(c byte) bool {
-		return c != '"' && c != '-' && !(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z')
-	}), ""
-}
-
-func closingQuote(text string, i int) int {
-	for i++; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(text)
 }
 
 // paintYAML colours comments and the names of keys, line by line.
@@ -115,4 +58,12 @@ func paintYAML(text string) template.HTML {
 		}
 	}
 	return template.HTML(w.String())
+}
+
+func paint(w *strings.Builder, class, text string) {
+	if class == "" {
+		w.WriteString(html.EscapeString(text))
+		return
+	}
+	fmt.Fprintf(w, `<span class="%s">%s</span>`, class, html.EscapeString(text))
 }

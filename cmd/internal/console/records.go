@@ -55,7 +55,7 @@ type query struct {
 	partition int32 // -1: all
 	from      string
 	cursor    string
-	where     *message.Filter
+	where     *message.Filter // nil: all
 	filtered  bool
 	limit     int
 }

@@ -34,7 +34,7 @@ func parsePages(a *assets) (map[string]*template.Template, error) {
 func functions(a *assets) template.FuncMap {
 	return template.FuncMap{
 		"asset": a.url, "integer": integer, "count": count, "bytes": byteSize, "perSecond": perSecond, "time": timeText,
-		"json": paintJSON, "escape": url.PathEscape, "join": strings.Join, "lower": strings.ToLower, "shorten": shorten,
+		"escape": url.PathEscape, "join": strings.Join, "lower": strings.ToLower, "shorten": shorten,
 		"pathURL": func(p string) string { return (&url.URL{Path: p}).String() },
 		"int64":   func(n int) int64 { return int64(n) },
 		"members": func(n *int) string { return integer(int64(known(n))) },

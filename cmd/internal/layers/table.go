@@ -147,7 +147,7 @@ func topRules() []Rule {
 	}, streams...)
 	return []Rule{
 		{"pipelines", pipeline, []string{
-			"github.com/expr-lang/expr", "go.yaml.in/yaml/v3", prom, kgo, kadm, kerr,
+			"github.com/expr-lang/expr", "github.com/go-json-experiment/json", "go.yaml.in/yaml/v3", prom, kgo, kadm, kerr,
 		}},
 		{"pipelines/...", append([]string{"pipelines"}, pipeline...), nil},
 		{"cmd/...", command, []string{anyPath}},

@@ -71,9 +71,9 @@ func (f *Filter) Visit(node *ast.Node) {
 
 // Match reports whether r passes. An error means that the expression does not
 // fit this record, for instance a field of a value that is no object; the
-// record then does not match.
+// record then does not match. A nil filter lets all pass.
 func (f *Filter) Match(r *kgo.Record) (bool, error) {
-	if f.program == nil {
+	if f == nil || f.program == nil {
 		return true, nil
 	}
 	env := Env{Timestamp: r.Timestamp, Topic: r.Topic, Partition: int(r.Partition), Offset: int(r.Offset)}

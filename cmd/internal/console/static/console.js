@@ -238,6 +238,33 @@
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   });
+  // JSON gets its colours without an element for each of its words: a table of
+  // messages has thousands of them, and the first paint would wait for them.
+  const word = /("(?:\\.|[^"\\])*"?)(\s*:)?|(-?\d[\d.eE+-]*)|[a-z]+/g;
+  const paints = Object.fromEntries(["name", "text", "number", "word"].map((kind) => {
+    const paint = new Highlight();
+    CSS.highlights.set(kind, paint);
+    return [kind, paint];
+  }));
+  function paintJSON(el) {
+    const startContainer = el.firstChild, endContainer = startContainer;
+    if (!startContainer || !/^[[{]/.test(startContainer.data)) return;
+    for (const m of startContainer.data.matchAll(word)) {
+      const kind = m[1] ? (m[2] ? "name" : "text") : m[3] ? "number" : "word";
+      paints[kind].add(new StaticRange({ startContainer, startOffset: m.index, endContainer, endOffset: m.index + (m[1] || m[0]).length }));
+    }
+  }
+
+  // A line of a table of messages brings the whole record when it is opened.
+  document.addEventListener("toggle", async (e) => {
+    const link = e.target.open && e.target.querySelector("a[data-record]");
+    if (!link) return;
+    const page = new DOMParser().parseFromString(await (await fetch(link.href)).text(), "text/html");
+    const found = page.querySelector("#record");
+    const box = link.parentElement;
+    box.replaceChildren(...found ? found.children : page.querySelectorAll("main h2"));
+    all("[data-json]", box).forEach(paintJSON);
+  }, true);
   document.addEventListener("keydown", (e) => {
     const field = document.querySelector("input.filter, input[name=where]");
     if (e.key !== "/" || !field || e.target.closest("input, select, textarea")) return;
@@ -256,6 +283,7 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach((c) => c.plot && draw(c)));
 
   fillCharts().then(openEvents);
+  requestAnimationFrame(() => setTimeout(() => all("[data-json]").forEach(paintJSON)));
   all("[data-tail]").forEach(startTail);
   all("[data-editor]").forEach(startEditor);
 })();
