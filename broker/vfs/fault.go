@@ -65,8 +65,8 @@ func (m *Mem) Heal() {
 	m.rules = nil
 }
 
-// Observe has fn called before every operation, without locks held, so that it
-// may call Crash. One observer at a time; nil ends it.
+// Observe has fn called before every operation, by whoever does it and without
+// locks held, so that it may call Crash. One observer at a time; nil ends it.
 func (m *Mem) Observe(fn func(Call)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
