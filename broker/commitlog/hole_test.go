@@ -72,6 +72,17 @@ func holed(t *testing.T, fsys *vfs.Mem) *Log {
 	return l
 }
 
+// outlivesKills has a log end at the same offset after every one of some kills.
+func outlivesKills(t *testing.T, fsys *vfs.Mem, kills int, seed uint64, end int64) {
+	t.Helper()
+	for kill := range kills {
+		fsys = fsys.Crash(rand.New(rand.NewPCG(uint64(kill), seed)))
+		if _, l := openTest(t, fsys, DefaultConfig()); l.EndOffset() != end {
+			t.Fatalf("after kill %d the log ends at %d", kill, l.EndOffset())
+		}
+	}
+}
+
 // A hole that compaction has left is not taken for lost records, whatever the
 // policy is by then and however often the broker is killed.
 func TestHolesOutliveKills(t *testing.T) {
@@ -80,12 +91,7 @@ func TestHolesOutliveKills(t *testing.T) {
 	if err := l.Sync(l.EndOffset()); err != nil {
 		t.Fatal(err)
 	}
-	for kill := range 6 {
-		fsys = fsys.Crash(rand.New(rand.NewPCG(uint64(kill), 2)))
-		if _, l = openTest(t, fsys, DefaultConfig()); l.EndOffset() != 21 {
-			t.Fatalf("after kill %d the log ends at %d", kill, l.EndOffset())
-		}
-	}
+	outlivesKills(t, fsys, 6, 2, 21)
 }
 
 // A truncation may end in a hole; the next segment begins there.
@@ -111,12 +117,7 @@ func TestSegmentAfterATruncationInAHole(t *testing.T) {
 	if err := l.Sync(6); err != nil {
 		t.Fatal(err)
 	}
-	for kill := range 3 {
-		fsys = fsys.Crash(rand.New(rand.NewPCG(uint64(kill), 3)))
-		if _, l = openTest(t, fsys, DefaultConfig()); l.EndOffset() != 6 {
-			t.Fatalf("after kill %d the log ends at %d", kill, l.EndOffset())
-		}
-	}
+	outlivesKills(t, fsys, 3, 3, 6)
 }
 
 // A start offset moved by DeleteRecords holds after retention has removed the

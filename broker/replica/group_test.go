@@ -135,6 +135,17 @@ func sequenced(t testing.TB, pid int64, seq int32) []byte {
 	return out
 }
 
+// countWrites counts the writes to logs from now on.
+func (f *fixture) countWrites() *atomic.Int32 {
+	writes := new(atomic.Int32)
+	f.fs.Observe(func(c vfs.Call) {
+		if c.Op == vfs.OpWrite && strings.HasSuffix(c.Name, ".log") {
+			writes.Add(1)
+		}
+	})
+	return writes
+}
+
 // TestAppendsInLineShareAWrite: who waits while the partition is busy is written
 // with one write, gets offsets in the order of the line, and wakes readers once.
 func TestAppendsInLineShareAWrite(t *testing.T) {
@@ -142,12 +153,7 @@ func TestAppendsInLineShareAWrite(t *testing.T) {
 	at := tp("t", 0)
 	f.lead(at, 0)
 	f.produce(at, 1, 1)
-	var writes atomic.Int32
-	f.fs.Observe(func(c vfs.Call) {
-		if c.Op == vfs.OpWrite && strings.HasSuffix(c.Name, ".log") {
-			writes.Add(1)
-		}
-	})
+	writes := f.countWrites()
 	req := fetchReq(at, 1)
 	req.MaxWait, req.MinBytes = time.Minute, 1
 	reader := f.fetch(req)
@@ -176,12 +182,7 @@ func TestLeaderHandsOver(t *testing.T) {
 	at := tp("t", 0)
 	f.lead(at, 0)
 	f.produce(at, 1, 1)
-	var writes atomic.Int32
-	f.fs.Observe(func(c vfs.Call) {
-		if c.Op == vfs.OpWrite && strings.HasSuffix(c.Name, ".log") {
-			writes.Add(1)
-		}
-	})
+	writes := f.countWrites()
 	const n = 3*maxGroup + 5
 	results := lineUp(t, f, f.replica(at), n, func(i int) *AppendRequest { return one(at, 1, sequenced(t, int64(i), 0)) }, nothing)
 	for i, ch := range results {

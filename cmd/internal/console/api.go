@@ -47,7 +47,7 @@ func (c *Console) apiRoutes(mux *http.ServeMux) {
 		return t.Partitions, err
 	})
 	api("topics/{topic}/records", func(r *http.Request) (any, error) {
-		q, err := queryOf(r)
+		q, err := queryOf(r, defaultLimit)
 		if err != nil {
 			return nil, err
 		}
@@ -258,11 +258,12 @@ func (c *Console) metricsRange(r *http.Request) (any, error) {
 }
 
 // queryOf reads a bounded read from the URL.
-func queryOf(r *http.Request) (query, error) {
+// queryOf reads a query from a URL; limit is how many records it wants unless it says so.
+func queryOf(r *http.Request, limit int) (query, error) {
 	v := r.URL.Query()
 	q := query{
 		topic: r.PathValue("topic"), partition: -1, from: v.Get("from"), cursor: v.Get("cursor"),
-		limit: defaultLimit, filtered: v.Get("where") != "",
+		limit: limit, filtered: v.Get("where") != "",
 	}
 	var err error
 	if q.where, err = message.CompileFilter(v.Get("where")); err != nil {

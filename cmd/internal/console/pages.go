@@ -289,17 +289,13 @@ func (c *Console) readersOf(topic string) []groupRow {
 
 func (c *Console) fillMessages(r *http.Request, p *page, d *topicData) {
 	v := r.URL.Query()
-	if !v.Has("limit") {
-		v.Set("limit", strconv.Itoa(shownLines))
-		r = r.Clone(r.Context())
-		r.URL.RawQuery = v.Encode()
-	}
 	d.From, d.Where, d.Part = v.Get("from"), v.Get("where"), v.Get("partition")
 	if at := strings.TrimSpace(v.Get("at")); at != "" {
 		d.From = at
 	}
-	q, err := queryOf(r)
+	q, err := queryOf(r, shownLines)
 	d.Limit = q.limit
+	v.Set("limit", strconv.Itoa(q.limit))
 	p.API += "/records?" + v.Encode()
 	p.CLI = c.command(consumeArgs(d)...)
 	if err != nil {

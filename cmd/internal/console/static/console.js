@@ -241,14 +241,13 @@
   // JSON gets its colours without an element for each of its words: a table of
   // messages has thousands of them, and the first paint would wait for them.
   const word = /("(?:\\.|[^"\\])*"?)(\s*:)?|(-?\d[\d.eE+-]*)|[a-z]+/g;
-  const paints = Object.fromEntries(["name", "text", "number", "word"].map((kind) => {
-    const paint = new Highlight();
-    CSS.highlights.set(kind, paint);
-    return [kind, paint];
-  }));
+  const paints = {};
+  if (CSS.highlights) { // older browsers show it plain
+    for (const kind of ["name", "text", "number", "word"]) CSS.highlights.set(kind, paints[kind] = new Highlight());
+  }
   function paintJSON(el) {
     const startContainer = el.firstChild, endContainer = startContainer;
-    if (!startContainer || !/^[[{]/.test(startContainer.data)) return;
+    if (!paints.name || !startContainer || !/^[[{]/.test(startContainer.data)) return;
     for (const m of startContainer.data.matchAll(word)) {
       const kind = m[1] ? (m[2] ? "name" : "text") : m[3] ? "number" : "word";
       paints[kind].add(new StaticRange({ startContainer, startOffset: m.index, endContainer, endOffset: m.index + (m[1] || m[0]).length }));
@@ -259,9 +258,11 @@
   document.addEventListener("toggle", async (e) => {
     const link = e.target.open && e.target.querySelector("a[data-record]");
     if (!link) return;
-    const page = new DOMParser().parseFromString(await (await fetch(link.href)).text(), "text/html");
-    const found = page.querySelector("#record");
     const box = link.parentElement;
+    const answer = await fetch(link.href).catch(() => null);
+    if (!answer) return; // the link stays
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const found = page.querySelector("#record");
     box.replaceChildren(...found ? found.children : page.querySelectorAll("main h2"));
     all("[data-json]", box).forEach(paintJSON);
   }, true);
